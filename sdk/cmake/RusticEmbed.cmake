@@ -1,0 +1,37 @@
+# Script: MANIFEST (a JSON file) becomes OUTPUT/manifest.c with the note; each of DOCUMENTS becomes a
+# header with its text. A manifest string "@file.md" is replaced by that document.
+function(c_escape text out)
+  string(REPLACE "\\" "\\\\" text "${text}")
+  string(REPLACE "\"" "\\\"" text "${text}")
+  string(REPLACE "\n" "\\n\"\n\"" text "${text}")
+  string(REPLACE "?" "\\?" text "${text}")
+  set(${out} "\"${text}\"" PARENT_SCOPE)
+endfunction()
+
+file(READ ${MANIFEST} manifest)
+string(JSON manifest_id ERROR_VARIABLE problem GET "${manifest}" id)
+if(problem)
+  message(FATAL_ERROR "${MANIFEST}: ${problem}")
+endif()
+foreach(document ${DOCUMENTS})
+  get_filename_component(file_name ${document} NAME)
+  get_filename_component(stem ${document} NAME_WE)
+  string(MAKE_C_IDENTIFIER ${stem} id)
+  file(READ ${document} text)
+  string(STRIP "${text}" text)
+  string(REPLACE "\\" "\\\\" json "${text}")
+  string(REPLACE "\"" "\\\"" json "${json}")
+  string(REPLACE "\n" "\\n" json "${json}")
+  string(REPLACE "\"@${file_name}\"" "\"${json}\"" manifest "${manifest}")
+  c_escape("${text}" literal)
+  file(WRITE ${OUTPUT}/${file_name}.hpp
+    "#pragma once\n#include <string_view>\nnamespace rustic_documents {\n"
+    "inline constexpr std::string_view ${id} =\n${literal};\n}\n")
+endforeach()
+string(REGEX MATCH "\"@[a-z_A-Z0-9-]+\\.md\"" left "${manifest}")
+if(left)
+  message(FATAL_ERROR "${MANIFEST}: ${left} is not among DOCUMENTS")
+endif()
+c_escape("${manifest}" literal)
+file(WRITE ${OUTPUT}/manifest.c
+  "#include <rustic/abi.h>\nRAI_MANIFEST(\n${literal});\n")
