@@ -25,7 +25,7 @@ if(RUSTIC_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
 endif()
 
 find_package(Threads REQUIRED)
-find_package(Boost 1.81 EXACT REQUIRED COMPONENTS json)
+find_package(Boost 1.81.0 EXACT CONFIG REQUIRED COMPONENTS json)
 
 add_library(rustic_options INTERFACE)
 target_compile_options(rustic_options INTERFACE
