@@ -5,6 +5,8 @@
 # resolved when it is linked. The sources other than plugin.cpp also form the object library
 # NAME_parts, which the tests link. A document x.md becomes <x.md.hpp> with the constant
 # rustic_documents::x, and "description": "@x.md" in the manifest becomes its text.
+# Where plugins are built, below the build directory. What is built elsewhere is not installed.
+set(RUSTIC_PLUGIN_FOLDER lib/rustic-ai/plugins)
 set(RUSTIC_PLUGIN_CMAKE_DIR ${CMAKE_CURRENT_LIST_DIR})
 
 function(rustic_add_plugin name)
@@ -63,8 +65,10 @@ function(rustic_add_plugin name)
   endif()
   set_target_properties(${name} PROPERTIES PREFIX "" OUTPUT_NAME ${name}
     SKIP_BUILD_RPATH ON
-    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/rustic-ai/plugins)
-  install(TARGETS ${name} LIBRARY DESTINATION lib/rustic-ai/plugins)
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/${RUSTIC_PLUGIN_FOLDER})
+  if(RUSTIC_PLUGIN_FOLDER STREQUAL "lib/rustic-ai/plugins")
+    install(TARGETS ${name} LIBRARY DESTINATION ${RUSTIC_PLUGIN_FOLDER})
+  endif()
   set_property(GLOBAL APPEND PROPERTY RUSTIC_PLUGIN_TARGETS ${name})
 
   if(COMMAND rustic_plugin_tests)
