@@ -1,0 +1,16 @@
+// kernel/abi/limits.hpp - the numbers that reading and loading plugins may not exceed.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace rustic::kernel::abi {
+inline constexpr std::size_t elf_program_headers_max = 256;
+inline constexpr std::size_t elf_note_segment_bytes_max = 1u << 20;
+inline constexpr std::size_t manifest_bytes_max = 512u * 1024;  // tool descriptions and schemas
+inline constexpr std::size_t plugin_files_per_directory_max = 4096;
+inline constexpr std::size_t provides_max = 1024;       // entries of one manifest
+inline constexpr std::size_t lifecycle_error_bytes_max = 4096;
+inline constexpr std::size_t log_line_bytes_max = 16u * 1024;  // one line that a plugin logs
+inline constexpr std::uint32_t generations_draining_max = 8;   // of one plugin, beside the live one
+static_assert(manifest_bytes_max < elf_note_segment_bytes_max);
+}  // namespace rustic::kernel::abi
