@@ -183,6 +183,7 @@ task<std::string> append(context& ctx, const json::object& body) {
   if (!messages.empty())
     operations.push_back(
         with_method({{"session", id}, {"messages", messages}}, "messages.append"));
+  for (const auto& operation : array_or_empty(body, "operations")) operations.push_back(operation);
   if (const auto& records = array_or_empty(body, "journal"); !records.empty())
     operations.push_back(with_method(
         {{"stream", "session:" + id + "/calls"}, {"records", records}}, "journal.append"));

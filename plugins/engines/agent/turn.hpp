@@ -1,0 +1,82 @@
+// plugins/engines/agent/turn.hpp - one turn: from what a person said to the model's last word, through as many tool rounds as it takes.
+//
+// Order of durability: the person's message before the first request; the model's message and the start
+// of its calls in one commit before any of them runs; their results before the next request. A turn
+// that is cancelled or fails keeps what it has, under a shielded call.
+#pragma once
+#include <rustic/call.hpp>
+#include <string>
+#include <vector>
+
+#include "agents.hpp"
+#include "repeat_guard.hpp"
+#include "tool_catalogue.hpp"
+#include "turn_record.hpp"
+
+namespace rustic::agent {
+
+// Lives in the frame of the coroutine that serves the call. Everything runs on the call's strand.
+class turn {
+ public:
+  turn(context& ctx, const agents& known) : ctx_(ctx), known_(known) {}
+  turn(const turn&) = delete;
+  turn& operator=(const turn&) = delete;
+
+  // The result's body; throws failure whose details hold {"turn": what was done so far}.
+  task<std::string> run();
+
+ private:
+  struct outcome {
+    bool success = false;
+    std::string output;
+    std::string error;
+    std::int64_t duration_ms = 0;
+    bool cancelled = false;
+  };
+
+  void read_request();
+  task<void> begin();
+  task<void> take_lease();
+  task<void> load_window();
+  task<void> play();
+  task<json::object> generate();
+  task<bool> answer_calls(json::array parts);
+  task<outcome> run_call(const checked_call& call);
+  task<std::vector<outcome>> run_batch(const std::vector<checked_call>& calls);
+  task<void> store_results(const std::vector<checked_call>& calls,
+                           const std::vector<outcome>& outcomes);
+  task<void> append(json::object addition, bool shielded = false);
+  task<void> leave(const error* problem);
+
+  task<json::object> ask(std::string_view target, std::string_view method, json::object body);
+  flow on_provider_event(const rai_event& event);
+  void not_run(const std::vector<checked_call>& calls, std::string limit);
+  json::object result_part(const checked_call& call, const outcome& what) const;
+  json::object call_record(const checked_call& call, const outcome* what) const;
+  void push(json::object message);
+  std::string system_text() const;
+
+  context& ctx_;
+  const agents& known_;
+  const agent* agent_ = nullptr;
+  const provider* provider_ = nullptr;
+  json::object request_;
+  std::string turn_id_;
+  std::string lease_token_;
+  std::int64_t now_ms_ = 0;
+  std::string workspace_;
+  std::string notes_;
+  tool_catalogue tools_;
+  repeat_guard guard_;
+  turn_record record_;
+  int rounds_max_ = 0;
+  int calls_run_ = 0;
+
+  json::array messages_;  // the window, without the system message
+  std::size_t messages_bytes_ = 0;
+  std::size_t window_bytes_ = 0;
+  std::string partial_text_;
+  std::vector<checked_call> open_calls_;  // stored without a result yet
+  bool stop_after_results_ = false;
+};
+}  // namespace rustic::agent
