@@ -1,0 +1,433 @@
+#include "chat_error.hpp"
+
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <optional>
+
+#include "limits.hpp"
+
+namespace rustic::openai {
+namespace {
+
+// The members of an error body, whatever its shape was.
+struct parsed_error {
+  std::string message;
+  std::string type;
+  std::string code;
+  std::string param;
+  int http_status = 0;             // as the body tells it
+  std::int64_t retry_after_ms = 0;  // as the body tells it
+};
+
+bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return out;
+}
+
+std::string scalar(const json::value* value) {
+  if (value == nullptr) return {};
+  if (value->is_string()) return std::string(value->as_string());
+  if (value->is_int64()) return std::to_string(value->as_int64());
+  return {};
+}
+
+int as_http_status(std::string_view code) {
+  int status = 0;
+  const auto [end, problem] = std::from_chars(code.data(), code.data() + code.size(), status);
+  const bool whole = problem == std::errc{} && end == code.data() + code.size();
+  return whole && status >= 400 && status <= 599 ? status : 0;
+}
+
+void read_object(const json::object& object, parsed_error& out) {
+  if (out.message.empty()) out.message = scalar(find(object, "message"));
+  if (out.type.empty()) out.type = scalar(find(object, "type"));
+  if (out.code.empty()) out.code = scalar(find(object, "code"));
+  if (out.type.empty()) out.type = scalar(find(object, "status"));
+  if (out.param.empty()) out.param = scalar(find(object, "param"));
+  for (const std::string_view key : {"status_code", "code", "status"}) {
+    if (out.http_status == 0) out.http_status = as_http_status(scalar(find(object, key)));
+  }
+  // OpenRouter keeps the words of the server behind it here.
+  const json::object& metadata = object_or_empty(object, "metadata");
+  if (const std::string_view raw = text_or(metadata, "raw"); !raw.empty()) {
+    out.message += ": " + std::string(cut_utf8(raw, limits::error_message_bytes_max));
+  }
+  for (const json::value& detail : array_or_empty(object, "details")) {
+    if (!detail.is_object()) continue;
+    std::string_view delay = text_or(detail.as_object(), "retryDelay");
+    if (delay.ends_with('s')) delay.remove_suffix(1);
+    if (!delay.empty()) out.retry_after_ms = std::max<std::int64_t>(retry_after_ms(delay, 0), 0);
+  }
+}
+
+void read_value(const json::value& value, parsed_error& out) {
+  if (value.is_array() && !value.as_array().empty()) {
+    read_value(value.as_array().front(), out);
+    return;
+  }
+  if (value.is_string()) {
+    out.message = value.as_string();
+    return;
+  }
+  if (!value.is_object()) return;
+  const json::object& object = value.as_object();
+  const json::value* inner = find(object, "error");
+  if (inner != nullptr && inner->is_object()) {
+    read_object(inner->as_object(), out);
+  } else if (inner != nullptr && inner->is_string()) {
+    out.message = inner->as_string();
+  } else if (inner != nullptr && inner->is_array() && !inner->as_array().empty()) {
+    read_value(inner->as_array().front(), out);
+  }
+  if (const json::value* detail = find(object, "detail"); detail && out.message.empty()) {
+    if (detail->is_string()) {
+      out.message = detail->as_string();
+    } else if (detail->is_array() && !detail->as_array().empty() &&
+               detail->as_array().front().is_object()) {
+      out.message = text_or(detail->as_array().front().as_object(), "msg", "bad request");
+    } else {
+      out.message = json::serialize(*detail);
+    }
+  }
+  read_object(object, out);
+}
+
+std::string_view trim(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(" \t\r\n");
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+}
+
+std::string describe_html(std::string_view body) {
+  const std::string low = lower(body.substr(0, 64 << 10));
+  std::string title;
+  if (const std::size_t at = low.find("<title>"); at != std::string::npos) {
+    const std::size_t begin = at + 7;
+    title = trim(body.substr(begin, std::min(low.find("</title>", begin), low.size()) - begin));
+  }
+  if (title.empty()) return "an HTML page instead of JSON";
+  return "an HTML page titled '" + std::string(cut_utf8(title, 200)) + "' instead of JSON";
+}
+
+parsed_error read_body(std::string_view body) {
+  parsed_error out;
+  body = trim(body);
+  if (body.empty()) return out;
+  if (body.front() == '<') {
+    out.message = describe_html(body);
+    return out;
+  }
+  boost::system::error_code problem;
+  const json::value value = json::parse(to_utf8(body), problem);
+  if (problem) {
+    out.message = to_utf8(cut_utf8(body, limits::error_message_bytes_max));
+  } else {
+    read_value(value, out);
+    if (out.message.empty()) out.message = cut_utf8(body, limits::error_message_bytes_max);
+  }
+  return out;
+}
+
+struct verdict {
+  status_code code;
+  std::string_view kind;
+  std::string_view hint;
+};
+
+constexpr std::string_view hint_key =
+    "check api_key of this provider and that the key belongs to this base_url";
+constexpr std::string_view hint_context =
+    "shorten or compact the conversation, or choose a model with a larger context window";
+constexpr std::string_view hint_request = "change the request as the server says";
+constexpr std::string_view hint_later = "try again later or use another provider";
+
+template <std::size_t n>
+bool any_of(const std::string& text, const std::array<std::string_view, n>& words) {
+  return std::any_of(words.begin(), words.end(),
+                     [&](std::string_view word) { return contains(text, word); });
+}
+
+bool says_context(const std::string& all) {
+  constexpr std::array<std::string_view, 12> words{
+      "context_length_exceeded", "maximum context length",   "exceed_context_size",
+      "prompt is too long",      "prompt too long",          "context window",
+      "context size",            "input token count",        "too many tokens",
+      "context length",          "reduce the length of the", "request too large"};
+  return any_of(all, words);
+}
+
+bool says_bad_key(const std::string& all) {
+  constexpr std::array<std::string_view, 8> words{
+      "invalid_api_key",  "api_key_invalid",  "incorrect api key", "invalid api key",
+      "api key not valid", "authentication_error", "unauthorized", "no auth credentials"};
+  return any_of(all, words);
+}
+
+bool says_quota(const std::string& all) {
+  constexpr std::array<std::string_view, 9> words{
+      "insufficient_quota", "exceeded your current quota", "billing", "insufficient balance",
+      "insufficient_balance", "credit", "enforced_spend_limit", "perday", "payment"};
+  return any_of(all, words);
+}
+
+bool says_no_model(const std::string& all) {
+  constexpr std::array<std::string_view, 5> words{"model_not_found", "deploymentnotfound",
+                                                  "model not found", "does not exist",
+                                                  "no such model"};
+  return any_of(all, words) || (contains(all, "model") && contains(all, "not found"));
+}
+
+bool says_not_supported(const std::string& all) {
+  constexpr std::array<std::string_view, 3> words{"requires --jinja", "not supported",
+                                                  "not_supported_error"};
+  return any_of(all, words);
+}
+
+verdict classify(int status, const parsed_error& parsed) {
+  const std::string code = lower(parsed.code);
+  const std::string all = code + " " + lower(parsed.type) + " " + lower(parsed.message);
+  if (status == 401) return {status_code::unauthenticated, "bad_key", hint_key};
+  if (status == 402 || (status == 429 && (says_quota(all) || code == "1113")) ||
+      code == "insufficient_quota") {
+    return {status_code::resource_exhausted, "quota",
+            "the account has no money or quota left: waiting does not help"};
+  }
+  if (status == 429 || code == "rate_limit_exceeded") {
+    return {status_code::resource_exhausted, "rate_limit", "wait, or ask for less at a time"};
+  }
+  if ((status == 400 || status == 403 || status == 0) && says_bad_key(all)) {
+    return {status_code::unauthenticated, "bad_key", hint_key};
+  }
+  if (status == 403) {
+    return {status_code::permission_denied, "permission",
+            "the key is known but may not do this: check the account's rights and region"};
+  }
+  if ((status == 400 || status == 413 || status == 422 || status == 500 || status == 0) &&
+      says_context(all)) {
+    return {status_code::invalid_argument, "context_length", hint_context};
+  }
+  if (status == 404 || (status == 400 && says_no_model(all))) {
+    if (says_no_model(all)) {
+      return {status_code::not_found, "model_not_found",
+              "ask this provider for its models and correct the model's name"};
+    }
+    return {status_code::not_found, "not_found",
+            "check base_url: it must end where /chat/completions begins, often in /v1"};
+  }
+  if (status == 405) {
+    return {status_code::not_found, "not_found",
+            "check base_url: it must end where /chat/completions begins, often in /v1"};
+  }
+  if (code == "content_filter") {
+    return {status_code::invalid_argument, "content_filter",
+            "the server's content filter refused the prompt: change it"};
+  }
+  if (status == 503 || status == 529 || code == "overloaded" || contains(all, "overloaded")) {
+    return {status_code::unavailable, "overloaded", hint_later};
+  }
+  if ((status == 500 || status == 501) && says_not_supported(all)) {
+    return {status_code::invalid_argument, "bad_request",
+            "the server is not set up for this request: change its start options or the request"};
+  }
+  if (status == 408 || status == 409 || status >= 500) {
+    return {status_code::unavailable, "server_error", hint_later};
+  }
+  if (status >= 400 || contains(all, "invalid_request_error")) {
+    return {status_code::invalid_argument, "bad_request", hint_request};
+  }
+  if (status >= 300) {
+    return {status_code::invalid_argument, "bad_request",
+            "the server redirects: put the final address into base_url"};
+  }
+  return {status_code::unavailable, "server_error", hint_later};
+}
+
+const std::string* header(const header_list& headers, std::string_view name) {
+  for (const auto& [key, value] : headers) {
+    if (key == name) return &value;
+  }
+  return nullptr;
+}
+
+std::optional<std::int64_t> wait_ms(const header_list& headers, const parsed_error& parsed) {
+  if (const std::string* text = header(headers, "retry-after-ms")) {
+    double ms = 0;
+    const auto [end, problem] = std::from_chars(text->data(), text->data() + text->size(), ms);
+    // Zero was seen beside a Retry-After of one second: it does not mean "at once".
+    if (problem == std::errc{} && ms > 0 && ms <= double(limits::retry_after_ms_max)) {
+      return static_cast<std::int64_t>(std::ceil(ms));
+    }
+  }
+  if (const std::string* text = header(headers, "retry-after")) {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    const std::int64_t ms =
+        retry_after_ms(*text, std::chrono::duration_cast<std::chrono::seconds>(now).count());
+    if (ms > 0) return ms;
+  }
+  if (parsed.retry_after_ms > 0) return parsed.retry_after_ms;
+  return std::nullopt;
+}
+
+std::string opening(const subject& about) {
+  std::string out(about.operation);
+  out.append(" with provider '").append(about.instance).append("'");
+  if (!about.model.empty()) out.append(", model '").append(about.model).append("'");
+  out.append(" (").append(about.base_url).append("): ");
+  return out;
+}
+
+error make_error(const subject& about, int status, const parsed_error& parsed,
+                 const header_list& headers, std::string_view how) {
+  const verdict found = classify(status, parsed);
+  error out;
+  out.code = found.code;
+  out.hint = found.hint;
+  out.message = opening(about);
+  out.message += how;
+  if (!parsed.message.empty()) {
+    out.message += ": ";
+    out.message += redact_keys(cut_utf8(parsed.message, limits::error_message_bytes_max));
+  }
+  json::object details{{"kind", found.kind}};
+  if (status != 0) details["http_status"] = status;
+  if (!parsed.code.empty()) details["code"] = redact_keys(parsed.code);
+  if (!parsed.type.empty()) details["type"] = redact_keys(parsed.type);
+  if (!parsed.param.empty()) details["param"] = redact_keys(parsed.param);
+  if (const std::string* id = header(headers, "x-request-id")) details["request_id"] = *id;
+  if (const std::string* again = header(headers, "x-should-retry");
+      again != nullptr && (*again == "true" || *again == "false")) {
+    details["should_retry"] = *again == "true";
+  }
+  out.details = std::move(details);
+  if (found.code == status_code::unavailable || found.kind == "rate_limit") {
+    out.retry_after_ms = wait_ms(headers, parsed);
+  }
+  return out;
+}
+
+bool looks_like_key(std::string_view word) {
+  constexpr std::array<std::string_view, 12> prefixes{"sk-", "sk_", "pk-", "rk-", "gsk_", "xai-",
+                                                      "AIza", "hf_", "key-", "or-", "pplx-", "nvapi-"};
+  if (contains(word, "**")) return true;
+  return word.size() >= 10 && std::any_of(prefixes.begin(), prefixes.end(), [&](auto prefix) {
+           return word.starts_with(prefix);
+         });
+}
+
+}  // namespace
+
+std::string redact_keys(std::string_view text) {
+  constexpr std::string_view separators = " \t\r\n\"'`,;()<>{}[]=:";
+  std::string out;
+  std::size_t at = 0;
+  bool after_bearer = false;
+  while (at < text.size()) {
+    const std::size_t begin = text.find_first_not_of(separators, at);
+    if (begin == std::string_view::npos) break;
+    out.append(text, at, begin - at);
+    const std::size_t end = std::min(text.find_first_of(separators, begin), text.size());
+    const std::string_view word = text.substr(begin, end - begin);
+    out += after_bearer || looks_like_key(word) ? "[redacted]" : word;
+    after_bearer = word == "Bearer" || word == "bearer";
+    at = end;
+  }
+  if (at < text.size()) out.append(text, at);
+  return out;
+}
+
+std::int64_t retry_after_ms(std::string_view value, std::int64_t now_s) {
+  value = trim(value);
+  double seconds = 0;
+  const auto [end, problem] = std::from_chars(value.data(), value.data() + value.size(), seconds);
+  if (problem == std::errc{} && end == value.data() + value.size()) {
+    if (!(seconds >= 0)) return -1;
+    return static_cast<std::int64_t>(
+        std::ceil(std::min(seconds * 1000, double(limits::retry_after_ms_max))));
+  }
+  const std::string text(value);
+  tm parts{};
+  const char* stopped = strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+  if (stopped == nullptr || *stopped != '\0') return -1;
+  const std::int64_t ms = (static_cast<std::int64_t>(timegm(&parts)) - now_s) * 1000;
+  return std::clamp<std::int64_t>(ms, 0, limits::retry_after_ms_max);
+}
+
+header_list read_headers(std::string_view head_text) {
+  header_list out;
+  boost::system::error_code problem;
+  const json::value head = json::parse(head_text, problem);
+  if (problem || !head.is_object()) return out;
+  for (const json::value& pair : array_or_empty(head.as_object(), "headers")) {
+    if (!pair.is_array() || pair.as_array().size() != 2) continue;
+    const json::value& key = pair.as_array()[0];
+    const json::value& value = pair.as_array()[1];
+    if (key.is_string() && value.is_string()) out.emplace_back(key.as_string(), value.as_string());
+  }
+  return out;
+}
+
+error read_chat_error(const subject& about, int http_status, const header_list& headers,
+                      std::string_view body) {
+  return make_error(about, http_status, read_body(body), headers,
+                    "the server answered HTTP " + std::to_string(http_status));
+}
+
+error read_stream_error(const subject& about, const json::value& body) {
+  parsed_error parsed;
+  read_value(body, parsed);
+  if (parsed.message.empty()) {
+    parsed.message = cut_utf8(json::serialize(body), limits::error_message_bytes_max);
+  }
+  return make_error(about, parsed.http_status, parsed, {},
+                    "the server broke its answer off with an error");
+}
+
+error read_transport_error(const subject& about, error transport) {
+  transport.message = opening(about) + transport.message;
+  return transport;
+}
+
+error unreadable_answer(const subject& about, std::string_view why, std::string_view body) {
+  error out;
+  out.code = status_code::data_loss;
+  out.message = opening(about);
+  body = trim(body);
+  if (!body.empty() && body.front() == '<') {
+    out.message += "the server answered with " + describe_html(body);
+    out.hint = "a proxy or a web page answers at base_url: check the address and the network";
+  } else {
+    out.message += why;
+    if (!body.empty()) {
+      out.message += ": ";
+      out.message += redact_keys(to_utf8(cut_utf8(body, 200)));
+    }
+    out.hint = "check that base_url is a Chat Completions server, then try again";
+  }
+  out.details = json::object{{"kind", "malformed"}};
+  return out;
+}
+
+bool refuses_member(int http_status, std::string_view body, std::string_view field) {
+  if (http_status != 400 && http_status != 422) return false;
+  const parsed_error parsed = read_body(body);
+  if (parsed.param == field) {
+    return parsed.code == "unsupported_parameter" || contains(parsed.message, "upported");
+  }
+  return contains(parsed.message, field) &&
+         (contains(parsed.message, "upported") || contains(parsed.message, "nrecognized") ||
+          contains(parsed.message, "not permitted") || contains(parsed.message, "Use '"));
+}
+
+}  // namespace rustic::openai

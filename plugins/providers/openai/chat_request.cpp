@@ -1,0 +1,398 @@
+#include "chat_request.hpp"
+
+#include <algorithm>
+#include <array>
+#include <rustic/status.hpp>
+#include <span>
+
+#include "json_writer.hpp"
+#include "limits.hpp"
+
+namespace rustic::openai {
+namespace {
+
+[[noreturn]] void refuse(std::string message) {
+  throw failure(status_code::invalid_argument, "generate: " + std::move(message),
+                "see the provider interface for the form of a request");
+}
+
+const json::object& as_object(const json::value& value, std::string_view what) {
+  if (!value.is_object()) refuse(std::string(what) + " must be an object");
+  return value.as_object();
+}
+
+// What OpenAI takes for the audio parts; other files go as files.
+std::string_view audio_format(std::string_view media_type) {
+  if (media_type == "audio/wav" || media_type == "audio/x-wav") return "wav";
+  if (media_type == "audio/mpeg" || media_type == "audio/mp3") return "mp3";
+  return {};
+}
+
+bool is_json_object(std::string_view text) {
+  std::array<unsigned char, 4096> space;
+  json::monotonic_resource memory(space.data(), space.size());
+  boost::system::error_code problem;
+  const json::value value = json::parse(text, problem, &memory);
+  return !problem && value.is_object();
+}
+
+// Servers that put the arguments into a prompt template refuse a request whose history holds
+// arguments that are no object, and the conversation could never go on.
+void write_arguments(json_writer& out, std::string_view arguments) {
+  if (arguments.find_first_not_of(" \t\r\n") == std::string_view::npos) {
+    out.text("{}");
+  } else if (is_json_object(arguments)) {
+    out.text(arguments);
+  } else {
+    const json::object wrapped{{"malformed_arguments",
+                                cut_utf8(arguments, limits::malformed_arguments_bytes_max)}};
+    out.text(json::serialize(wrapped));
+  }
+}
+
+class message_writer {
+ public:
+  message_writer(const config& instance, std::string_view model, json_writer& out)
+      : instance_(instance), model_(model), out_(out) {}
+
+  void write(const json::array& messages) {
+    std::size_t i = 0;
+    while (i < messages.size()) {
+      const json::object& message = as_object(messages[i], "a message");
+      const std::string_view role = require_text(message, "role", "a message");
+      if (role == "assistant") {
+        assistant(message);
+        ++i;
+        continue;
+      }
+      if (role != "user" && role != "system") {
+        refuse("the role '" + std::string(role) + "' is not known; use system, user or assistant");
+      }
+      // The results of tools must stand right behind the calls, before anything else of the run
+      // of messages up to the next assistant message.
+      std::size_t end = i;
+      while (end < messages.size() && !is_assistant(messages[end])) ++end;
+      for (std::size_t k = i; k < end; ++k) results(as_object(messages[k], "a message"));
+      for (std::size_t k = i; k < end; ++k) rest(as_object(messages[k], "a message"));
+      i = end;
+    }
+  }
+
+ private:
+  static bool is_assistant(const json::value& message) {
+    return message.is_object() && text_or(message.as_object(), "role") == "assistant";
+  }
+
+  static std::string_view type_of(const json::value& part) {
+    return require_text(as_object(part, "a part"), "type", "a part");
+  }
+
+  void results(const json::object& message) {
+    for (const json::value& part : array_or_empty(message, "parts")) {
+      if (type_of(part) != "tool_result") continue;
+      const json::object& result = part.as_object();
+      out_.open('{').member("role", "tool");
+      out_.member("tool_call_id", require_text(result, "id", "a tool_result part"));
+      out_.member("content", text_or(result, "output")).close('}');
+    }
+  }
+
+  void rest(const json::object& message) {
+    const std::string_view role = require_text(message, "role", "a message");
+    const json::array& parts = array_or_empty(message, "parts");
+    std::size_t texts = 0;
+    std::size_t others = 0;
+    for (const json::value& part : parts) {
+      const std::string_view type = type_of(part);
+      if (type == "text") {
+        ++texts;
+      } else if (type == "image" || type == "file") {
+        ++others;
+      } else if (type != "tool_result") {
+        refuse("a " + std::string(role) + " message cannot hold a part of type '" +
+               std::string(type) + "'");
+      }
+    }
+    if (texts + others == 0) return;
+    out_.open('{').member("role", role == "system" ? instance_.system_role : role).key("content");
+    if (texts == 1 && others == 0) {
+      for (const json::value& part : parts) {
+        if (type_of(part) == "text") out_.text(text_or(part.as_object(), "text"));
+      }
+    } else if (others == 0) {
+      // A plain text is the form that every server takes.
+      std::string joined;
+      for (const json::value& part : parts) {
+        if (type_of(part) != "text") continue;
+        if (!joined.empty()) joined += "\n\n";
+        joined += text_or(part.as_object(), "text");
+      }
+      out_.text(joined);
+    } else {
+      out_.open('[');
+      for (const json::value& part : parts) content_part(part.as_object());
+      out_.close(']');
+    }
+    out_.close('}');
+  }
+
+  void content_part(const json::object& part) {
+    const std::string_view type = text_or(part, "type");
+    if (type == "text") {
+      out_.open('{').member("type", "text").member("text", text_or(part, "text")).close('}');
+    } else if (type == "image") {
+      out_.open('{').member("type", "image_url").key("image_url").open('{').key("url");
+      if (const std::string_view url = text_or(part, "url"); !url.empty()) {
+        out_.text(url);
+      } else {
+        out_.joined({"data:", require_text(part, "media_type", "an image part"), ";base64,",
+                     require_text(part, "data", "an image part")});
+      }
+      out_.close('}').close('}');
+    } else if (type == "file") {
+      const std::string_view media_type = require_text(part, "media_type", "a file part");
+      const std::string_view data = require_text(part, "data", "a file part");
+      if (const std::string_view format = audio_format(media_type); !format.empty()) {
+        out_.open('{').member("type", "input_audio").key("input_audio").open('{');
+        out_.member("data", data).member("format", format).close('}').close('}');
+        return;
+      }
+      out_.open('{').member("type", "file").key("file").open('{');
+      out_.member("filename", text_or(part, "name", "file"));
+      out_.key("file_data").joined({"data:", media_type, ";base64,", data}).close('}').close('}');
+    }
+  }
+
+  void assistant(const json::object& message) {
+    std::string text;
+    const json::object* reasoning = nullptr;
+    std::size_t calls = 0;
+    const json::array& parts = array_or_empty(message, "parts");
+    for (const json::value& part : parts) {
+      const std::string_view type = type_of(part);
+      if (type == "text") {
+        text += text_or(part.as_object(), "text");
+      } else if (type == "tool_call") {
+        ++calls;
+      } else if (type == "reasoning") {
+        reasoning = &part.as_object();
+      } else {
+        refuse("an assistant message cannot hold a part of type '" + std::string(type) + "'");
+      }
+    }
+    // Servers refuse an assistant message with nothing in it.
+    if (text.empty() && calls == 0) return;
+    out_.open('{').member("role", "assistant").key("content");
+    if (text.empty()) {
+      out_.raw("null");
+    } else {
+      out_.text(text);
+    }
+    if (reasoning != nullptr) replay(*reasoning, calls > 0);
+    if (calls > 0) {
+      out_.key("tool_calls").open('[');
+      for (const json::value& part : parts) {
+        if (type_of(part) != "tool_call") continue;
+        const json::object& call = part.as_object();
+        out_.open('{').member("id", require_text(call, "id", "a tool_call part"));
+        out_.member("type", "function").key("function").open('{');
+        out_.member("name", require_text(call, "name", "a tool_call part"));
+        out_.key("arguments");
+        write_arguments(out_, text_or(call, "arguments"));
+        out_.close('}').close('}');
+      }
+      out_.close(']');
+    }
+    out_.close('}');
+  }
+
+  // Reasoning goes back only to the provider and the model that it came from, in the member that
+  // it came in.
+  void replay(const json::object& reasoning, bool tool_turn) {
+    if (instance_.replay == reasoning_replay::never) return;
+    if (text_or(reasoning, "provider") != instance_.name) return;
+    const json::object& opaque = object_or_empty(reasoning, "opaque");
+    if (text_or(opaque, "model") != model_) return;
+    if (const json::value* details = find(opaque, "details"); details && details->is_array()) {
+      out_.key("reasoning_details").value(*details);
+      return;
+    }
+    if (!tool_turn && instance_.replay != reasoning_replay::always) return;
+    const std::string_view field = text_or(opaque, "field");
+    if (field == "reasoning_content" || field == "reasoning") {
+      out_.member(field, text_or(reasoning, "text"));
+    }
+  }
+
+  const config& instance_;
+  std::string_view model_;
+  json_writer& out_;
+};
+
+void write_tools(json_writer& out, const json::array& tools, const json::object& options) {
+  if (tools.empty()) return;
+  out.key("tools").open('[');
+  for (const json::value& value : tools) {
+    const json::object& tool = as_object(value, "a tool");
+    out.open('{').member("type", "function").key("function").open('{');
+    out.member("name", require_text(tool, "name", "a tool"));
+    if (const auto text = text_or(tool, "description"); !text.empty()) {
+      out.member("description", text);
+    }
+    out.key("parameters");
+    if (const json::value* parameters = find(tool, "parameters"); parameters != nullptr) {
+      out.value(*parameters);
+    } else {
+      out.raw(R"({"type":"object","properties":{}})");
+    }
+    out.close('}').close('}');
+  }
+  out.close(']');
+
+  if (const json::value* choice = find(options, "tool_choice"); choice != nullptr) {
+    if (choice->is_string()) {
+      out.key("tool_choice").value(*choice);
+    } else {
+      const json::object& named = as_object(*choice, "options.tool_choice");
+      out.key("tool_choice").open('{').member("type", "function").key("function").open('{');
+      out.member("name", require_text(named, "name", "options.tool_choice")).close('}').close('}');
+    }
+  }
+  if (const json::value* parallel = find(options, "parallel_tool_calls"); parallel != nullptr) {
+    out.key("parallel_tool_calls").value(*parallel);
+  }
+}
+
+void write_response_format(json_writer& out, const json::value& value) {
+  const json::object& format = as_object(value, "options.response_format");
+  const std::string_view type = require_text(format, "type", "options.response_format");
+  out.key("response_format");
+  if (type != "json_schema") {
+    out.value(value);
+    return;
+  }
+  const json::value* schema = find(format, "schema");
+  if (schema == nullptr) refuse("options.response_format has no schema");
+  out.open('{').member("type", type).key("json_schema").open('{');
+  out.member("name", text_or(format, "name", "answer"));
+  if (const auto text = text_or(format, "description"); !text.empty()) {
+    out.member("description", text);
+  }
+  out.key("schema").value(*schema);
+  if (const json::value* strict = find(format, "strict"); strict != nullptr) {
+    out.key("strict").value(*strict);
+  }
+  out.close('}').close('}');
+}
+
+constexpr std::array<std::pair<std::string_view, std::string_view>, 7> same_options{{
+    {"temperature", "temperature"},
+    {"top_p", "top_p"},
+    {"presence_penalty", "presence_penalty"},
+    {"frequency_penalty", "frequency_penalty"},
+    {"seed", "seed"},
+    {"reasoning_effort", "reasoning_effort"},
+    {"stop_sequences", "stop"},
+}};
+
+std::size_t text_tokens(std::string_view text) {
+  // Letters outside ASCII take about one token each.
+  std::size_t plain = 0;
+  std::size_t wide = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x80) {
+      ++plain;
+    } else if (byte >= 0xC0) {
+      ++wide;
+    }
+  }
+  return (plain + limits::bytes_per_token - 1) / limits::bytes_per_token + wide;
+}
+
+}  // namespace
+
+chat_request build_chat_request(const config& instance, const json::object& generate,
+                                std::string_view max_tokens_field) {
+  chat_request result;
+  result.model = text_or(generate, "model", instance.model);
+  if (result.model.empty()) {
+    refuse("no model is named, neither in the request nor in the configuration of provider '" +
+           instance.name + "'");
+  }
+  result.stream = bool_or(generate, "stream", true);
+  const json::object& options = object_or_empty(generate, "options");
+
+  json_writer out(result.body);
+  // A member that the configuration adds replaces ours.
+  const auto ours = [&](std::string_view key) { return !instance.body.contains(key); };
+  out.open('{').member("model", result.model);
+  out.key("stream").raw(result.stream ? "true" : "false");
+  if (result.stream && instance.stream_usage && ours("stream_options")) {
+    out.key("stream_options").raw(R"({"include_usage":true})");
+  }
+  out.key("messages").open('[');
+  const json::array& messages = array_or_empty(generate, "messages");
+  if (messages.empty()) refuse("messages is empty");
+  message_writer(instance, result.model, out).write(messages);
+  out.close(']');
+  write_tools(out, array_or_empty(generate, "tools"), options);
+
+  for (const auto& [from, to] : same_options) {
+    const json::value* value = find(options, from);
+    if (value == nullptr || !ours(to)) continue;
+    if (value->is_array() && value->as_array().empty()) continue;
+    out.key(to).value(*value);
+  }
+  if (const json::value* most = find(options, "max_tokens"); most != nullptr) {
+    if (max_tokens_field.empty()) max_tokens_field = instance.default_max_tokens_field();
+    result.has_max_tokens = true;
+    if (ours("max_tokens") && ours("max_completion_tokens")) out.key(max_tokens_field).value(*most);
+  }
+  if (const json::value* top_k = find(options, "top_k"); top_k != nullptr && ours("top_k")) {
+    if (instance.is_openai()) {
+      result.warnings.emplace_back("OpenAI knows no top_k: the option was left out");
+    } else {
+      out.key("top_k").value(*top_k);
+    }
+  }
+  if (const json::value* format = find(options, "response_format");
+      format != nullptr && ours("response_format")) {
+    write_response_format(out, *format);
+  }
+  for (const auto& [key, value] : instance.body) {
+    if (key != "model" && key != "messages" && key != "stream" && key != "tools") {
+      out.key(key).value(value);
+    }
+  }
+  out.close('}');
+  return result;
+}
+
+std::size_t estimate_tokens(const json::object& generate) {
+  std::size_t tokens = limits::tokens_per_message;
+  for (const json::value& message : array_or_empty(generate, "messages")) {
+    tokens += limits::tokens_per_message;
+    if (!message.is_object()) continue;
+    for (const json::value& value : array_or_empty(message.as_object(), "parts")) {
+      if (!value.is_object()) continue;
+      const json::object& part = value.as_object();
+      const std::string_view type = text_or(part, "type");
+      if (type == "image") {
+        tokens += limits::tokens_per_image;
+      } else if (type == "file") {
+        tokens += text_or(part, "data").size() * 3 / 4 / limits::bytes_per_token;
+      } else {
+        for (const std::string_view key : {"text", "output", "name", "arguments"}) {
+          tokens += text_tokens(text_or(part, key));
+        }
+      }
+    }
+  }
+  for (const json::value& tool : array_or_empty(generate, "tools")) {
+    tokens += limits::tokens_per_message + text_tokens(json::serialize(tool));
+  }
+  return tokens;
+}
+
+}  // namespace rustic::openai

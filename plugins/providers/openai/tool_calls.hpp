@@ -1,0 +1,49 @@
+// tool_calls.hpp - puts tool calls together from the fragments of a stream, whatever the server
+// leaves out: index, id, name.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <rustic/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "event_batch.hpp"
+
+namespace rustic::openai {
+
+struct tool_call {
+  std::optional<std::int64_t> index;  // the server's newest
+  std::string id;
+  std::string name;
+  std::string arguments;
+  bool announced = false;  // its TOOL_CALL event has been made: the id stays as it is
+};
+
+class tool_calls {
+ public:
+  // id_seed makes the ids that the server did not give differ between answers.
+  explicit tool_calls(std::uint64_t id_seed) : id_seed_(id_seed) {}
+
+  // One element of a tool_calls list, or a fragment of one. False: too many calls.
+  bool add(const json::object& fragment, event_batch& events);
+
+  // The answer is over: calls without an id get one, empty arguments become {}.
+  void finish(event_batch& events);
+
+  // In the order of their first fragments.
+  const std::vector<tool_call>& calls() const { return calls_; }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  std::size_t place_of_(const std::optional<std::int64_t>& index, std::string_view id,
+                        std::string_view name);
+  void announce_(std::size_t place, event_batch& events);
+  std::string new_id_(std::size_t place) const;
+
+  std::vector<tool_call> calls_;
+  std::uint64_t id_seed_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace rustic::openai
