@@ -29,9 +29,9 @@ using target_adapter = valijson::adapters::BoostJsonAdapter;
 
 struct too_costly {};
 
-// Counts the subschemas applied during one validation; guarded by the schema's mutex.
+// How many subschemas may still be applied in one validation; guarded by the schema's mutex.
 struct step_counter {
-  std::uint64_t steps = 0;
+  std::uint64_t left = 0;
 };
 
 // A constraint of ours: `check` gives the complaint, or an empty text.
@@ -167,7 +167,7 @@ own_constraint::check_function check_type(const valijson::adapters::Adapter& nod
 
 own_constraint::check_function check_step(std::shared_ptr<step_counter> counter) {
   return [counter = std::move(counter)](const valijson::adapters::Adapter&) -> std::string {
-    if (++counter->steps > schema::validation_steps_max) throw too_costly{};
+    if (counter->left-- == 0) throw too_costly{};
     return {};
   };
 }
@@ -243,7 +243,7 @@ struct json_schema::compiled {
   std::vector<std::string> unchecked;
   std::shared_ptr<step_counter> counter = std::make_shared<step_counter>();
   valijson::Schema schema;
-  mutable std::mutex mutex;  // guards counter->steps
+  mutable std::mutex mutex;  // guards counter->left
 };
 
 json_schema::json_schema(std::shared_ptr<const compiled> schema) : schema_(std::move(schema)) {}
@@ -290,18 +290,24 @@ std::vector<schema_error> json_schema::validate(const json::value& instance) con
     return validate(copy);
   }
   valijson::ValidationResults results;
+  bool fits = false, known = false;
   try {
     const std::lock_guard lock(schema_->mutex);
-    schema_->counter->steps = 0;
     valijson::Validator validator;
-    if (validator.validate(schema_->schema, target_adapter(instance), &results)) return {};
+    // Collecting complaints costs far more than finding that there are some.
+    schema_->counter->left = schema::validation_steps_max;
+    fits = validator.validate(schema_->schema, target_adapter(instance), nullptr);
+    known = true;
+    schema_->counter->left = schema::explaining_steps_max;
+    if (!fits) validator.validate(schema_->schema, target_adapter(instance), &results);
   } catch (const too_costly&) {
-    return {{"", "takes too many steps to check against this schema"}};
+    if (!known) return {{"", "takes too many steps to check against this schema"}};
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& problem) {
     return {{"", std::string("cannot be checked: ") + problem.what()}};
   }
+  if (fits) return {};
   std::vector<schema_error> errors;
   std::set<std::pair<std::string, std::string>> seen;
   for (const bool echoes : {false, true}) {
@@ -315,7 +321,8 @@ std::vector<schema_error> json_schema::validate(const json::value& instance) con
         errors.push_back({std::move(pointer), std::move(message)});
     }
   }
-  if (errors.empty()) errors.push_back({"", "does not fit the schema"});
+  if (errors.empty())
+    errors.push_back({"", "does not fit the schema; why would take too long to find"});
   return errors;
 }
 
