@@ -147,15 +147,15 @@ bool exchange::prepare_hop() {
 
 task<exchange::verdict> exchange::hop() {
   if (!prepare_hop()) co_return verdict::failed;
-  if (!co_await obtain_place()) co_return verdict::failed;
-  verdict v = verdict::failed;
-  if (co_await obtain_connection(false)) v = co_await converse();
-  if (v == verdict::stale) {
+  const bool placed = co_await obtain_place();
+  if (!placed) co_return verdict::failed;
+  for (bool fresh = false;; fresh = true) {
+    const bool connected = co_await obtain_connection(fresh);
+    if (!connected) co_return verdict::failed;
+    const verdict v = co_await converse();
+    if (v != verdict::stale) co_return v;
     connection_.reset();
-    v = verdict::failed;
-    if (co_await obtain_connection(true)) v = co_await converse();
   }
-  co_return v;
 }
 
 // Input.
@@ -234,7 +234,8 @@ task<exchange::verdict> exchange::converse() {
   const std::size_t joined = std::min(request_.body.size(), body_bytes_joined);
   head.append(request_.body, 0, joined);
   input_begin_ = input_end_ = 0;
-  if (!co_await send(head, std::string_view(request_.body).substr(joined))) co_return verdict::failed;
+  const bool sent = co_await send(head, std::string_view(request_.body).substr(joined));
+  if (!sent) co_return verdict::failed;
 
   response_decoder decoder(request_.method == "HEAD");
   const steady_time first_byte_deadline = clock::now() + first_byte_timeout_;
@@ -358,13 +359,6 @@ bool exchange::deliver(std::string_view piece) {
   return true;
 }
 
-task<bool> exchange::wait_while_paused() {
-  while (paused_) {
-    if (co_await wait{*this} == wake::cancelled) co_return fail_cancelled();
-  }
-  co_return true;
-}
-
 task<exchange::verdict> exchange::receive_body(response_decoder& decoder, content_coding form) {
   using result = response_decoder::result;
   std::unique_ptr<inflater> coding;
@@ -378,7 +372,12 @@ task<exchange::verdict> exchange::receive_body(response_decoder& decoder, conten
   payload_.clear();
   input_.resize(std::max(input_.size(), limits::piece_bytes_max));
   for (;;) {
-    if (paused_ && !co_await wait_while_paused()) co_return verdict::failed;
+    while (paused_) {
+      const wake w = co_await wait{*this};
+      if (w != wake::cancelled) continue;
+      fail_cancelled();
+      co_return verdict::failed;
+    }
     std::string_view fresh(input_.data() + input_begin_, input_end_ - input_begin_);
     result r = decoder.feed(fresh, payload_);
     input_begin_ = input_end_ - fresh.size();
@@ -401,7 +400,12 @@ task<exchange::verdict> exchange::receive_body(response_decoder& decoder, conten
       }
       if (piece.empty()) break;
       if (!deliver(piece)) co_return verdict::failed;
-      if (paused_ && !co_await wait_while_paused()) co_return verdict::failed;
+      while (paused_) {
+        const wake w = co_await wait{*this};
+        if (w != wake::cancelled) continue;
+        fail_cancelled();
+        co_return verdict::failed;
+      }
     }
     payload_.clear();
 
@@ -423,11 +427,10 @@ task<exchange::verdict> exchange::receive_body(response_decoder& decoder, conten
     if (got.kind == io_result::some) {
       if (++reads % reads_per_turn != 0) continue;
       core_.loop.post([core = &core_, id = id_] { core->wake(id); });
-      if (co_await wait{*this} == wake::cancelled) {
-        fail_cancelled();
-        co_return verdict::failed;
-      }
-      continue;
+      const wake turn = co_await wait{*this};
+      if (turn != wake::cancelled) continue;
+      fail_cancelled();
+      co_return verdict::failed;
     }
     if (got.kind == io_result::closed) {
       eof = true;

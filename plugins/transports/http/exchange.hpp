@@ -54,7 +54,6 @@ class exchange {
   task<bool> send(std::string_view first, std::string_view rest);
   task<verdict> converse();
   task<verdict> receive_body(response_decoder& decoder, content_coding form);
-  task<bool> wait_while_paused();
 
   bool prepare_hop();
   io_result read_more();

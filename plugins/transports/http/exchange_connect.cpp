@@ -17,7 +17,8 @@ task<bool> exchange::obtain_place() {
     core_.loop.post([core = &core_, id = id_] { core->wake(id); });
   });
   while (!place_held_) {
-    if (co_await wait{*this} == wake::cancelled) co_return fail_cancelled();
+    const wake w = co_await wait{*this};
+    if (w == wake::cancelled) co_return fail_cancelled();
   }
   place_wanted_ = false;
   co_return true;
@@ -73,7 +74,10 @@ task<bool> exchange::obtain_connection(bool fresh) {
   }
   connection_ = std::make_unique<connection>(core_.loop, race_result_->fd, key_);
   if (!destination_.secure()) co_return true;
-  if (proxy_ && !co_await open_tunnel(deadline)) co_return false;
+  if (proxy_) {
+    const bool open = co_await open_tunnel(deadline);
+    if (!open) co_return false;
+  }
   co_return co_await begin_tls(deadline);
 }
 

@@ -1,8 +1,8 @@
 // A coroutine that starts at once and that another coroutine may await. For one thread.
 //
 // Starting at once keeps a loop of tasks that never wait from growing the stack: such a task has
-// ended before it is awaited. Arguments of an awaited task must be names and not temporaries with a
-// destructor: GCC 12 may destroy those twice. A task must not be destroyed while it is suspended inside a wait that
+// ended before it is awaited. GCC 12 destroys temporaries twice or not at all when co_await stands in
+// a condition or has arguments with a destructor: await into a variable, from names. A task must not be destroyed while it is suspended inside a wait that
 // will still resume it.
 #pragma once
 #include <coroutine>
