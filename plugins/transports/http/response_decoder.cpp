@@ -55,7 +55,11 @@ class parser final : public beast::http::basic_parser<false> {
     body->append(piece.data(), piece.size());
     return piece.size();
   }
-  void on_chunk_header_impl(std::uint64_t, string_view, error_code&) override {}
+  void on_chunk_header_impl(std::uint64_t, string_view extensions, error_code& error) override {
+    if (extensions.size() > limits::chunk_frame_bytes_max) {
+      error = beast::http::error::bad_chunk_extension;
+    }
+  }
   std::size_t on_chunk_body_impl(std::uint64_t, string_view piece, error_code&) override {
     body->append(piece.data(), piece.size());
     return piece.size();

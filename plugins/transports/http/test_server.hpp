@@ -31,6 +31,7 @@ class peer {
 
   // Head and body of the next request; empty at the end of the connection.
   std::string read_request();
+  std::string receive();  // what has come, at least one byte; empty at the end
   bool send(std::string_view bytes);
   // One system call for each piece.
   bool send_split(std::string_view bytes, std::size_t piece);
@@ -43,7 +44,6 @@ class peer {
 
  private:
   friend class test_server;
-  std::string receive();
   int fd_;
   const int number_;
   ssl_st* ssl_ = nullptr;
