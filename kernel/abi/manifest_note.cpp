@@ -35,7 +35,7 @@ void scan_notes(const std::vector<char>& segment, std::uint64_t alignment, note_
     Elf64_Nhdr header;
     std::memcpy(&header, segment.data() + at, sizeof(header));
     const std::uint64_t name_at = at + sizeof(header);
-    const std::uint64_t text_at = name_at + round_up(header.n_namesz, alignment);
+    const std::uint64_t text_at = round_up(name_at + header.n_namesz, alignment);
     const std::uint64_t end = text_at + header.n_descsz;
     if (text_at > segment.size() || end > segment.size()) return;
     const std::string_view name(segment.data() + name_at, header.n_namesz);

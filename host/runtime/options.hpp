@@ -1,0 +1,35 @@
+// host/runtime/options.hpp - what a runtime is made of. Configuration files become one of these; an embedding program may fill it itself.
+#pragma once
+#include <rustic/abi.h>
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <rustic/json.hpp>
+#include <string>
+#include <vector>
+
+namespace rustic::runtime {
+
+struct options {
+  std::vector<std::filesystem::path> plugin_directories;  // first wins
+  json::object providers;                                 // name -> section of [providers.NAME]
+  json::array agents;                                     // objects with a name, the default first
+  json::object storage{{"backend", "sqlite"}};
+  json::object permissions;                               // mode and rules
+  json::object plugin_sections;                           // plugin id -> section of [plugin.ID]
+
+  std::map<std::string, std::string> environment;  // of the process
+  std::filesystem::path state_directory;           // spilled output, plugin state
+  std::filesystem::path data_directory;            // the sessions' database
+  std::filesystem::path cache_directory;
+
+  // Turns a reference (env:, file:, cmd:) into its value; throws failure.
+  std::function<std::string(const std::string&)> resolve_secret;
+  // Any thread. Levels of rai_log_level.
+  std::function<void(int level, std::string_view plugin, rai_call call, std::string_view text)> log;
+
+  // Recording and replay: sections that the recorder plugin gets. Empty: it stays unopened.
+  json::object recorder;
+};
+}  // namespace rustic::runtime

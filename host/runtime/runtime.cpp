@@ -1,0 +1,224 @@
+#include "host/runtime/runtime.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+
+#include "host/runtime/limits.hpp"
+
+namespace rustic::runtime {
+namespace {
+
+constexpr std::int32_t recorder_order = 100;
+constexpr std::int32_t permission_order = 300;
+
+kernel::kernel_options kernel_options_for(const options& with, timer_thread& timer) {
+  kernel::kernel_options out;
+  out.told.on_deadline_changed = [&timer] { timer.wake(); };
+  if (with.log) {
+    out.told.on_violation = [log = with.log](std::string_view owner, std::string_view what) {
+      log(RAI_LOG_ERROR, owner, 0, "broke the contract: " + std::string(what));
+    };
+    out.told.on_warning = [log = with.log](std::string_view text) { log(RAI_LOG_WARN, {}, 0, text); };
+  }
+  return out;
+}
+
+bool provides(const kernel::abi::manifest& about, std::string_view interface) {
+  return std::any_of(about.provides.begin(), about.provides.end(),
+                     [&](const auto& entry) { return entry.interface == interface; });
+}
+
+void merge(json::object& into, const json::object& from) {
+  for (const auto& [key, value] : from) into[key] = value;
+}
+
+// Whether a manifest's configuration schema names this member.
+bool wants_member(const kernel::abi::manifest& about, std::string_view member) {
+  if (about.config_schema.empty()) return false;
+  try {
+    return object_or_empty(parse_object(about.config_schema), "properties").contains(member);
+  } catch (const failure&) {
+    return false;
+  }
+}
+}  // namespace
+
+runtime::runtime(options with)
+    : options_(std::move(with)),
+      kernel_(kernel_options_for(options_, timer_)),
+      loader_(kernel_,
+              {[this](const kernel::abi::manifest& about) { return configuration_of(about); },
+               [this](const kernel::abi::provided& entry) { return instances_of(entry); },
+               options_.log, options_.cache_directory / "generations",
+               [this] { timer_.wake_for_housekeeping(); }}),
+      services_(kernel_) {
+  timer_.serve(kernel_, [this] { loader_.reap(); });
+  provide_basics(services_, options_.resolve_secret, {"http"});
+  add_plugins();
+  check_providers();
+  wire_storage();
+  wire_policies();
+}
+
+runtime::~runtime() {
+  kernel_.shut_down();
+  for (const auto& left : loader_.stop(stop_grace_ms))
+    if (options_.log)
+      options_.log(RAI_LOG_WARN, left, 0, "calls were still running when the program ended");
+  timer_.stop();
+}
+
+void runtime::add_plugins() {
+  for (const auto& file : kernel::abi::find_plugins(options_.plugin_directories)) {
+    const auto& section = object_or_empty(options_.plugin_sections, file.about.id);
+    loader_.add(file, bool_or(section, "enabled", true) ? ""
+                                                        : "switched off by [plugin." +
+                                                              file.about.id + "] enabled = false");
+  }
+}
+
+bool runtime::offers(std::string_view target) { return kernel_.names().find(target).has_value(); }
+
+std::vector<std::string> runtime::instances_of(const kernel::abi::provided& entry) const {
+  std::vector<std::string> out;
+  if (entry.instances != "providers") return out;
+  for (const auto& [name, section] : options_.providers)
+    if (section.is_object() && text_or(section.get_object(), "type") == entry.type)
+      out.emplace_back(name);
+  return out;
+}
+
+void runtime::check_providers() const {
+  std::set<std::string> types;
+  for (const auto& plugin : loader_.list())
+    for (const auto& entry : plugin.file.about.provides)
+      if (entry.interface == "rustic.provider" &&
+          plugin.state != kernel::abi::plugin_state::disabled && plugin.file.usable())
+        types.insert(entry.type);
+  std::string known;
+  for (const auto& type : types) known += (known.empty() ? "" : ", ") + type;
+  for (const auto& [name, section] : options_.providers) {
+    const auto type = section.is_object() ? text_or(section.get_object(), "type") : "";
+    if (!types.contains(std::string(type)))
+      throw failure(status_code::failed_precondition,
+                    "configuring provider \"" + std::string(name) + "\": no plugin has the type \"" +
+                        std::string(type) + "\"",
+                    known.empty() ? "no provider plugin was found; see: rustic-ai plugin list"
+                                  : "the types are: " + known);
+  }
+}
+
+// Sessions in memory when the disk cannot hold them: said once, and the program works.
+void runtime::wire_storage() {
+  std::string backend(text_or(options_.storage, "backend", "sqlite"));
+  if (!offers("rustic.storage/" + backend)) {
+    std::string known;
+    kernel_.names().list("rustic.storage/*", [&](const kernel::listed& one) {
+      known += (known.empty() ? "" : ", ") + one.target.substr(one.target.find('/') + 1);
+    });
+    throw failure(status_code::failed_precondition,
+                  "opening the storage: no plugin offers the backend \"" + backend + "\"",
+                  known.empty() ? "no storage plugin was found; see: rustic-ai plugin list"
+                                : "the backends are: " + known);
+  }
+  if (backend == "sqlite" && offers("rustic.storage/memory")) {
+    const std::filesystem::path file(std::string(text_or(options_.storage, "connection_string")));
+    const auto directory = file.empty() ? options_.data_directory : file.parent_path();
+    std::error_code problem;
+    std::filesystem::create_directories(directory, problem);
+    if (!directory.empty() && access(directory.c_str(), W_OK | X_OK) != 0) {
+      warnings_.push_back("sessions are not kept: " + directory.string() +
+                          " cannot be written; set [storage] connection_string to another place");
+      backend = "memory";
+    }
+  }
+  (void)kernel_.names().alias("rustic.storage/default", "rustic.storage/" + backend);
+}
+
+void runtime::wire_policies() {
+  auto& names = kernel_.names();
+  if (!options_.recorder.empty()) {
+    for (const auto* pattern : {"rustic.provider/*", "rustic.tool/*", "rustic.clock/*", "rustic.id/*"}) {
+      const auto done = names.intercept(pattern, recorder_order, "recorder", true);
+      if (!done.ok()) throw failure(static_cast<status_code>(done.status), done.message);
+    }
+  }
+  const auto guarded = names.guard("rustic.tool/*", "permission");
+  const auto placed = names.intercept("rustic.tool/*", permission_order, "permission", true);
+  for (const auto& done : {guarded, placed})
+    if (!done.ok()) throw failure(static_cast<status_code>(done.status), done.message);
+}
+
+std::string runtime::configuration_of(const kernel::abi::manifest& about) const {
+  json::object out = object_or_empty(options_.plugin_sections, about.id);
+  out.erase("enabled");
+  for (const auto& variable : about.environment) {
+    const auto value = options_.environment.find(variable.name);
+    if (value != options_.environment.end() && !value->second.empty() &&
+        !out.contains(variable.member))
+      out[variable.member] = value->second;
+  }
+  if (provides(about, "rustic.storage")) {
+    merge(out, options_.storage);
+    out.erase("backend");
+    if (!out.contains("connection_string"))
+      out["connection_string"] = (options_.data_directory / "sessions.db").string();
+  }
+  if (provides(about, "rustic.agent")) {
+    out["agents"] = options_.agents;
+    json::object providers;
+    for (const auto& [name, section] : options_.providers) {
+      json::object known;
+      for (const auto* key : {"model", "context_window"})
+        if (const auto* value = find(section.as_object(), key)) known[key] = *value;
+      providers[name] = std::move(known);
+    }
+    out["providers"] = std::move(providers);
+  }
+  if (about.id == "permission") merge(out, options_.permissions);
+  if (about.id == "recorder") merge(out, options_.recorder);
+  for (const auto& entry : about.provides) {
+    if (entry.instances != "providers") continue;
+    json::object instances;
+    for (const auto& name : instances_of(entry))
+      instances[name] = *options_.providers.if_contains(name);
+    out["instances"] = std::move(instances);
+  }
+  if (wants_member(about, "spill_dir") && !out.contains("spill_dir"))
+    out["spill_dir"] = (options_.state_directory / "output").string();
+  if (wants_member(about, "state_dir") && !out.contains("state_dir"))
+    out["state_dir"] = (options_.state_directory / about.id).string();
+  if (about.id == "shell" && !out.contains("environment")) {
+    json::object passed;
+    for (const auto& [name, value] : options_.environment) {
+      static constexpr std::string_view allowed[] = {
+          "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR",
+          "SSH_AUTH_SOCK", "EDITOR", "PAGER", "JAVA_HOME", "GOPATH", "GOROOT", "CARGO_HOME",
+          "RUSTUP_HOME", "VIRTUAL_ENV", "NVM_DIR", "PYENV_ROOT", "CC", "CXX", "CFLAGS", "CXXFLAGS",
+          "LDFLAGS", "PKG_CONFIG_PATH", "LD_LIBRARY_PATH", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+          "http_proxy", "https_proxy", "no_proxy"};
+      if (name.starts_with("LC_") ||
+          std::find(std::begin(allowed), std::end(allowed), name) != std::end(allowed))
+        passed[name] = value;
+    }
+    out["environment"] = std::move(passed);
+  }
+  return json::serialize(out);
+}
+
+std::unique_ptr<root_call> runtime::start(std::string_view target, std::string_view method,
+                                          const json::object& body, const json::object& context) {
+  json::object own = context;
+  if (!own.contains("principal")) own["principal"] = "user";
+  return std::make_unique<root_call>(kernel_, target, method, json::serialize(body),
+                                     json::serialize(own));
+}
+
+json::object runtime::call(std::string_view target, std::string_view method,
+                           const json::object& body, const json::object& context) {
+  return start(target, method, body, context)->result().object();
+}
+}  // namespace rustic::runtime

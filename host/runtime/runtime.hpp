@@ -1,0 +1,58 @@
+// host/runtime/runtime.hpp - Rustic-AI as a library: a kernel with its plugins, ready for calls. No terminal, no arguments, no files of configuration.
+#pragma once
+#include <memory>
+#include <rustic/status.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "host/runtime/host_services.hpp"
+#include "host/runtime/options.hpp"
+#include "host/runtime/root_call.hpp"
+#include "host/runtime/timer_thread.hpp"
+#include "kernel/abi/loader.hpp"
+#include "kernel/kernel.hpp"
+
+namespace rustic::runtime {
+
+// Threads: every function from any thread. Several runtimes live side by side in one process.
+class runtime {
+ public:
+  // Reads the plugins' notes and wires them; opens none. Throws failure when what the options name
+  // does not exist (a provider's type, a storage backend, a policy).
+  explicit runtime(options with);
+  // Cancels what runs, stops the plugins, joins the thread.
+  ~runtime();
+  runtime(const runtime&) = delete;
+  runtime& operator=(const runtime&) = delete;
+
+  // Starts a call of the program's own. `context` is the root context; see docs/interfaces/README.md.
+  std::unique_ptr<root_call> start(std::string_view target, std::string_view method,
+                                   const json::object& body, const json::object& context = {});
+  // The same, waiting: the result, or failure.
+  json::object call(std::string_view target, std::string_view method, const json::object& body,
+                    const json::object& context = {});
+
+  host_services& services() noexcept { return services_; }
+  kernel::kernel& kernel() noexcept { return kernel_; }
+  kernel::abi::loader& plugins() noexcept { return loader_; }
+  // What went not as configured but well enough to go on, for the person.
+  const std::vector<std::string>& warnings() const noexcept { return warnings_; }
+
+ private:
+  std::string configuration_of(const kernel::abi::manifest& about) const;
+  std::vector<std::string> instances_of(const kernel::abi::provided& entry) const;
+  void add_plugins();
+  void wire_storage();
+  void wire_policies();
+  void check_providers() const;
+  bool offers(std::string_view target);
+
+  options options_;
+  std::vector<std::string> warnings_;
+  timer_thread timer_;
+  kernel::kernel kernel_;
+  kernel::abi::loader loader_;
+  host_services services_;
+};
+}  // namespace rustic::runtime

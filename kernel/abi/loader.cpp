@@ -1,0 +1,384 @@
+#include "kernel/abi/loader.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "kernel/abi/limits.hpp"
+
+namespace rustic::kernel::abi {
+
+struct loader::record {
+  plugin_file file;
+  plugin_state state = plugin_state::declared;
+  std::string reason;
+  std::uint32_t generations = 0;
+  bool activating = false;
+  std::unique_ptr<plugin_instance> instance;
+  std::vector<std::string> targets;
+  std::vector<std::string> attributes;  // beside targets
+};
+
+// What the kernel calls at the first use of a declared target.
+class loader::target_activator final : public activator {
+ public:
+  target_activator(loader& owner, record& plugin) : owner_(owner), plugin_(plugin) {}
+  rai_status activate(std::string_view target, rai_service* out, std::string& error) override {
+    return owner_.activate_target(plugin_, target, out, error);
+  }
+
+ private:
+  loader& owner_;
+  record& plugin_;
+};
+
+std::string_view state_name(plugin_state state) noexcept {
+  switch (state) {
+    case plugin_state::declared:
+      return "declared";
+    case plugin_state::active:
+      return "active";
+    case plugin_state::failed:
+      return "failed";
+    case plugin_state::unusable:
+      return "unusable";
+    case plugin_state::disabled:
+      return "disabled";
+  }
+  return "unknown";
+}
+
+loader::loader(kernel& owner, settings with) : kernel_(owner), settings_(std::move(with)) {}
+loader::~loader() { stop(default_grace_ms); }
+
+std::vector<std::string> loader::targets_of(const manifest& about,
+                                            std::vector<std::string>& attributes) const {
+  std::vector<std::string> targets;
+  for (const auto& entry : about.provides) {
+    if (entry.instances.empty()) {
+      targets.push_back(entry.target());
+      attributes.push_back(entry.attributes);
+      continue;
+    }
+    if (!settings_.instance_names) continue;
+    for (const auto& name : settings_.instance_names(entry)) {
+      targets.push_back(entry.interface + "/" + name);
+      attributes.push_back(entry.attributes);
+    }
+  }
+  return targets;
+}
+
+void loader::add(const plugin_file& file, std::string disabled_because) {
+  std::scoped_lock lock(mutex_);
+  auto made = std::make_unique<record>();
+  made->file = file;
+  if (!file.usable()) {
+    made->state = plugin_state::unusable;
+    made->reason = file.problem.empty() ? "shadowed by " + file.shadowed_by.string() : file.problem;
+  } else if (!disabled_because.empty()) {
+    made->state = plugin_state::disabled;
+    made->reason = std::move(disabled_because);
+  } else {
+    made->targets = targets_of(file.about, made->attributes);
+    for (std::size_t i = 0; i < made->targets.size(); ++i) {
+      const auto done = kernel_.names().declare(
+          {made->targets[i], file.about.id, made->attributes[i]},
+          std::make_shared<target_activator>(*this, *made));
+      if (!done.ok() && made->reason.empty()) made->reason = done.message;
+    }
+  }
+  records_.push_back(std::move(made));
+}
+
+std::vector<plugin_status> loader::list() const {
+  std::scoped_lock lock(mutex_);
+  std::vector<plugin_status> out;
+  for (const auto& one : records_) {
+    plugin_status status;
+    status.file = one->file;
+    status.state = one->state;
+    status.reason = one->reason;
+    status.generation = one->instance ? one->instance->generation() : 0;
+    status.targets = one->targets;
+    for (const auto& old : retired_)
+      if (old.instance->id() == one->file.about.id) ++status.draining;
+    out.push_back(std::move(status));
+  }
+  return out;
+}
+
+loader::record* loader::find_locked(std::string_view id) {
+  for (const auto& one : records_)
+    if (one->file.about.id == id && one->state != plugin_state::unusable) return one.get();
+  return nullptr;
+}
+
+std::string loader::requirements_locked(record& plugin, std::vector<std::string>& path) {
+  for (const auto& target : plugin.file.about.requires_targets) {
+    const auto found = kernel_.names().find(target);
+    if (!found) return "it needs " + target + ", which nothing offers";
+    auto* other = find_locked(found->owner);
+    if (!other || other == &plugin) continue;  // the program itself, or its own
+    const auto problem = activate_locked(*other, path);
+    if (!problem.empty())
+      return "it needs " + target + " of plugin " + found->owner + ": " + problem;
+  }
+  return {};
+}
+
+std::string loader::activate_locked(record& plugin, std::vector<std::string>& path) {
+  if (plugin.state == plugin_state::active) return {};
+  if (plugin.state == plugin_state::disabled || plugin.state == plugin_state::unusable)
+    return plugin.reason;
+  path.push_back(plugin.file.about.id);
+  if (plugin.activating) {
+    std::string cycle;
+    for (auto at = std::find(path.begin(), path.end(), path.back()); at != path.end(); ++at)
+      cycle += (cycle.empty() ? "" : " -> ") + *at;
+    path.pop_back();
+    return "its requirements form a cycle: " + cycle;
+  }
+  plugin.activating = true;
+  std::string problem;
+  try {
+    problem = requirements_locked(plugin, path);
+    if (problem.empty()) {
+      const auto config =
+          settings_.configuration ? settings_.configuration(plugin.file.about) : std::string("{}");
+      auto made = std::make_unique<plugin_instance>(kernel_, plugin.file.about.id,
+                                                    plugin.generations + 1, settings_.log);
+      problem = made->start(plugin.file.path, config);
+      if (problem.empty()) {
+        ++plugin.generations;
+        plugin.instance = std::move(made);
+        opened_.push_back(&plugin);
+      } else {
+        made->stop();
+      }
+    }
+  } catch (const std::exception& error) {
+    problem = error.what();
+  }
+  plugin.activating = false;
+  path.pop_back();
+  plugin.state = problem.empty() ? plugin_state::active : plugin_state::failed;
+  plugin.reason = problem;
+  return problem;
+}
+
+std::string loader::activate(std::string_view id) {
+  std::scoped_lock lock(mutex_);
+  auto* plugin = find_locked(id);
+  if (!plugin) return "there is no plugin " + std::string(id);
+  std::vector<std::string> path;
+  return activate_locked(*plugin, path);
+}
+
+rai_status loader::activate_target(record& plugin, std::string_view target, rai_service* out,
+                                   std::string& error) {
+  std::scoped_lock lock(mutex_);
+  std::vector<std::string> path;
+  error = activate_locked(plugin, path);
+  if (error.empty()) error = plugin.instance->service(target, *out);
+  if (error.empty()) return RAI_OK;
+  error = "plugin " + plugin.file.about.id + ": " + error;
+  return RAI_FAILED_PRECONDITION;
+}
+
+namespace {
+// A copy of the file under a name that this process has never loaded; empty when it cannot be made.
+std::filesystem::path private_copy(const std::filesystem::path& file,
+                                   const std::filesystem::path& directory, const std::string& id,
+                                   std::uint32_t generation, std::string& problem) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  auto name = (directory / (id + "-" + std::to_string(getpid()) + "-" + std::to_string(generation) +
+                            "-XXXXXX.so"))
+                  .string();
+  const int made = mkstemps(name.data(), 3);
+  if (made < 0) {
+    problem = "cannot make a copy in " + directory.string();
+    return {};
+  }
+  close(made);
+  if (!std::filesystem::copy_file(file, name, std::filesystem::copy_options::overwrite_existing,
+                                  error)) {
+    problem = "cannot copy it to " + name + ": " + error.message();
+    std::filesystem::remove(name, error);
+    return {};
+  }
+  chmod(name.c_str(), 0500);
+  return name;
+}
+}  // namespace
+
+// Puts every target of the plugin on the instance. On a problem nothing has changed.
+std::string loader::bind_locked(record& plugin, plugin_instance& instance,
+                                std::vector<std::uint64_t>& replaced) {
+  std::vector<rai_service> services(plugin.targets.size());
+  for (std::size_t i = 0; i < plugin.targets.size(); ++i) {
+    auto problem = instance.service(plugin.targets[i], services[i]);
+    if (!problem.empty()) return problem;
+  }
+  for (std::size_t i = 0; i < plugin.targets.size(); ++i) {
+    const auto done = kernel_.names().rebind(
+        {plugin.targets[i], plugin.file.about.id, plugin.attributes[i]}, services[i]);
+    if (done.replaced != 0) replaced.push_back(done.replaced);
+  }
+  return {};
+}
+
+std::string loader::reload(std::string_view id, const std::filesystem::path& path) {
+  const auto file = inspect_plugin(path);
+  if (!file.problem.empty()) return file.path.string() + ": " + file.problem;
+  if (file.about.id != id)
+    return file.path.string() + " is the plugin " + file.about.id + ", not " + std::string(id);
+  reap();
+  std::vector<std::uint64_t> replaced;
+  {
+    std::scoped_lock lock(mutex_);
+    auto* plugin = find_locked(id);
+    if (!plugin) return "there is no plugin " + std::string(id);
+    const auto draining = std::count_if(retired_.begin(), retired_.end(), [&](const retired& old) {
+      return old.instance->id() == id;
+    });
+    if (draining >= static_cast<std::ptrdiff_t>(generations_draining_max))
+      return std::to_string(draining) + " older generations still have calls in flight";
+    std::string problem;
+    const auto copy = private_copy(file.path, settings_.generation_directory, std::string(id),
+                                   plugin->generations + 1, problem);
+    if (copy.empty()) return problem;
+    auto next = std::make_unique<plugin_instance>(kernel_, std::string(id), plugin->generations + 1,
+                                                  settings_.log);
+    try {
+      problem = next->start(
+          copy, settings_.configuration ? settings_.configuration(file.about) : std::string("{}"));
+    } catch (const std::exception& error) {
+      problem = error.what();
+    }
+    std::error_code ignored;
+    std::filesystem::remove(copy, ignored);  // it is mapped; the name is not needed
+    record after;
+    after.file = file;
+    after.targets = targets_of(file.about, after.attributes);
+    if (problem.empty()) problem = bind_locked(after, *next, replaced);
+    if (!problem.empty()) {
+      next->stop();
+      return problem;
+    }
+    for (const auto& old : plugin->targets)
+      if (std::find(after.targets.begin(), after.targets.end(), old) == after.targets.end())
+        if (const auto gone = kernel_.names().withdraw(old, id); gone.replaced != 0)
+          replaced.push_back(gone.replaced);
+    ++plugin->generations;
+    plugin->file = file;
+    plugin->targets = std::move(after.targets);
+    plugin->attributes = std::move(after.attributes);
+    plugin->state = plugin_state::active;
+    plugin->reason.clear();
+    if (plugin->instance)
+      retired_.push_back({std::move(plugin->instance), replaced});
+    else
+      opened_.push_back(plugin);
+    plugin->instance = std::move(next);
+  }
+  watch_drain(replaced);
+  return {};
+}
+
+void loader::watch_drain(const std::vector<std::uint64_t>& generations) {
+  if (!settings_.on_drained) return;
+  for (const auto generation : generations)
+    kernel_.names().when_drained(generation, settings_.on_drained);
+}
+
+void loader::reap() {
+  std::vector<retired> done;
+  {
+    std::scoped_lock lock(mutex_);
+    for (auto at = retired_.begin(); at != retired_.end();) {
+      const bool over = std::all_of(at->generations.begin(), at->generations.end(),
+                                    [&](auto g) { return kernel_.names().drained(g); });
+      if (over) {
+        done.push_back(std::move(*at));
+        at = retired_.erase(at);
+      } else {
+        ++at;
+      }
+    }
+  }
+  for (auto& one : done) one.instance->stop();
+}
+
+std::string loader::unload(std::string_view id, std::uint32_t drain_ms) {
+  std::vector<std::uint64_t> generations;
+  std::unique_ptr<plugin_instance> instance;
+  {
+    std::scoped_lock lock(mutex_);
+    auto* plugin = find_locked(id);
+    if (!plugin) return "there is no plugin " + std::string(id);
+    for (const auto& target : plugin->targets)
+      if (const auto gone = kernel_.names().withdraw(target, id); gone.replaced != 0)
+        generations.push_back(gone.replaced);
+    plugin->state = plugin_state::disabled;
+    plugin->reason = "unloaded";
+    instance = std::move(plugin->instance);
+    std::erase(opened_, plugin);
+  }
+  if (!instance) return {};
+  for (const auto generation : generations) {
+    if (kernel_.names().wait_drained(generation, drain_ms)) continue;
+    kernel_.cancel_generation(generation);
+    if (kernel_.names().wait_drained(generation, default_grace_ms)) continue;
+    std::scoped_lock lock(mutex_);
+    retired_.push_back({std::move(instance), generations});
+    return "calls to it are still running after they were cancelled";
+  }
+  instance->stop();
+  return {};
+}
+
+std::vector<std::string> loader::stop(std::uint32_t grace_ms) {
+  std::vector<std::string> left;
+  std::vector<retired> all;
+  {
+    std::scoped_lock lock(mutex_);
+    for (auto& one : retired_) all.push_back(std::move(one));
+    retired_.clear();
+    for (auto* plugin : opened_) {
+      retired one;
+      one.instance = std::move(plugin->instance);
+      all.push_back(std::move(one));
+    }
+    opened_.clear();
+    for (const auto& plugin : records_) {
+      std::vector<std::uint64_t> generations;
+      for (const auto& target : plugin->targets)
+        if (const auto gone = kernel_.names().withdraw(target, plugin->file.about.id);
+            gone.replaced != 0)
+          generations.push_back(gone.replaced);
+      plugin->targets.clear();
+      for (auto& one : all)
+        if (one.instance && one.instance->id() == plugin->file.about.id)
+          one.generations.insert(one.generations.end(), generations.begin(), generations.end());
+      if (plugin->state == plugin_state::active) plugin->state = plugin_state::declared;
+    }
+  }
+  for (auto one = all.rbegin(); one != all.rend(); ++one) {
+    if (!one->instance) continue;
+    bool over = true;
+    for (const auto generation : one->generations)
+      over = kernel_.names().wait_drained(generation, grace_ms) && over;
+    if (over) {
+      one->instance->stop();
+    } else {
+      left.push_back(one->instance->id());
+      one->instance.release();  // its calls still use it: it lives until the process ends
+    }
+  }
+  return left;
+}
+}  // namespace rustic::kernel::abi

@@ -1,0 +1,171 @@
+#include "kernel/abi/plugin_instance.hpp"
+
+#include <algorithm>
+
+#include "kernel/abi/limits.hpp"
+#include "kernel/error.hpp"
+
+namespace rustic::kernel::abi {
+namespace {
+
+struct error_text {
+  std::string text;
+  rai_writer writer{this, [](void* self, rai_str piece) {
+                      auto& out = static_cast<error_text*>(self)->text;
+                      const auto room = lifecycle_error_bytes_max - std::min(out.size(), lifecycle_error_bytes_max);
+                      try {
+                        out.append(view(piece).substr(0, room));
+                      } catch (...) {  // no memory for the reason: the status says enough
+                      }
+                    }};
+};
+
+std::string reason(const error_text& error, rai_status status) {
+  return error.text.empty() ? "status " + std::to_string(status) : error.text;
+}
+}  // namespace
+
+plugin_instance::plugin_instance(kernel& owner, std::string id, std::uint32_t generation,
+                                 log_sink log)
+    : kernel_(owner),
+      id_(std::move(id)),
+      own_context_("{\"principal\":\"plugin:" + id_ + "\"}"),
+      generation_(generation),
+      log_(std::move(log)) {
+  host_ = {sizeof(host_),   RAI_ABI_MINOR, this,       &emit,    &finish,
+           &call_info,      &call,         &cancel,    &resume,  &abandon,
+           &forward,        &publish,      &subscribe, &unsubscribe, &list,
+           &provide,        &withdraw,     &plugin_instance::log};
+}
+
+plugin_instance::~plugin_instance() = default;
+
+std::string plugin_instance::start(const std::filesystem::path& file, std::string_view config) {
+  std::string problem;
+  library_ = library::open(file, problem);
+  if (!library_ || !library_->table(table_, problem)) return "loading it failed: " + problem;
+  error_text error;
+  rai_status status = RAI_UNKNOWN;
+  try {
+    status = table_.create(&host_, str(config), &error.writer, &self_);
+  } catch (...) {
+    error.text = "create threw an exception";
+  }
+  if (status != RAI_OK) return reason(error, status);
+  created_ = true;
+  if (!RAI_HAS(&table_, start)) {
+    started_ = true;
+    return {};
+  }
+  status = RAI_UNKNOWN;
+  try {
+    status = table_.start(self_, &error.writer);
+  } catch (...) {
+    error.text = "start threw an exception";
+  }
+  started_ = status == RAI_OK;
+  return started_ ? std::string() : reason(error, status);
+}
+
+std::string plugin_instance::service(std::string_view target, rai_service& out) {
+  out = {};
+  rai_status status = RAI_UNKNOWN;
+  try {
+    status = table_.service(self_, str(target), &out);
+  } catch (...) {
+    return "service(" + std::string(target) + ") threw an exception";
+  }
+  if (status != RAI_OK || !out.call)
+    return "it does not offer " + std::string(target) + " although its manifest says so";
+  return {};
+}
+
+void plugin_instance::stop() {
+  try {
+    if (started_ && RAI_HAS(&table_, stop)) table_.stop(self_);
+    started_ = false;
+    if (created_ && RAI_HAS(&table_, destroy)) table_.destroy(self_);
+    created_ = false;
+  } catch (...) {
+    if (log_) log_(RAI_LOG_ERROR, id_, 0, "stop or destroy threw an exception");
+  }
+}
+
+rai_flow plugin_instance::emit(void* self, rai_call call, const rai_event* event) noexcept {
+  return static_cast<plugin_instance*>(self)->kernel_.emit(call, *event);
+}
+void plugin_instance::finish(void* self, rai_call call, rai_status status, rai_str body) noexcept {
+  static_cast<plugin_instance*>(self)->kernel_.finish(call, status, body);
+}
+rai_status plugin_instance::call_info(void* self, rai_call call, rai_call_info* out) noexcept {
+  return static_cast<plugin_instance*>(self)->kernel_.info(call, out);
+}
+rai_call plugin_instance::call(void* self, rai_call parent, const rai_request* request,
+                               const rai_observer* observer) noexcept {
+  auto& me = *static_cast<plugin_instance*>(self);
+  if (parent != 0) return me.kernel_.call(parent, *request, *observer, me.id_);
+  rai_request own = *request;  // nobody's account but its own
+  own.context = str(me.own_context_);
+  return me.kernel_.call(0, own, *observer, me.id_);
+}
+void plugin_instance::cancel(void* self, rai_call call) noexcept {
+  static_cast<plugin_instance*>(self)->kernel_.cancel(call);
+}
+void plugin_instance::resume(void* self, rai_call call) noexcept {
+  static_cast<plugin_instance*>(self)->kernel_.resume(call);
+}
+void plugin_instance::abandon(void* self, rai_call call) noexcept {
+  static_cast<plugin_instance*>(self)->kernel_.abandon(call);
+}
+void plugin_instance::forward(void* self, rai_call call, const rai_request* request) noexcept {
+  static_cast<plugin_instance*>(self)->kernel_.forward(call, *request);
+}
+void plugin_instance::publish(void* self, rai_str topic, rai_str body) noexcept {
+  static_cast<plugin_instance*>(self)->kernel_.events().publish(view(topic), view(body));
+}
+std::uint64_t plugin_instance::subscribe(void* self, rai_str pattern, rai_handler handler,
+                                         void* handler_self) noexcept {
+  try {
+    return static_cast<plugin_instance*>(self)->kernel_.events().subscribe(view(pattern), handler,
+                                                                           handler_self);
+  } catch (...) {
+    return 0;
+  }
+}
+void plugin_instance::unsubscribe(void* self, std::uint64_t subscription) noexcept {
+  static_cast<plugin_instance*>(self)->kernel_.events().unsubscribe(subscription);
+}
+void plugin_instance::list(void* self, rai_str pattern, rai_listing listing,
+                           void* listing_self) noexcept {
+  try {
+    static_cast<plugin_instance*>(self)->kernel_.names().list(
+        view(pattern), [&](const listed& one) {
+          listing(listing_self, str(one.target), str(one.attributes));
+        });
+  } catch (...) {  // no memory, or the plugin's own callback threw
+  }
+}
+rai_status plugin_instance::provide(void* self, rai_str target, rai_str attributes,
+                                    const rai_service* service) noexcept {
+  auto& me = *static_cast<plugin_instance*>(self);
+  try {
+    return me.kernel_.names().provide({view(target), me.id_, view(attributes)}, *service).status;
+  } catch (...) {
+    return RAI_RESOURCE_EXHAUSTED;
+  }
+}
+void plugin_instance::withdraw(void* self, rai_str target) noexcept {
+  auto& me = *static_cast<plugin_instance*>(self);
+  try {
+    (void)me.kernel_.names().withdraw(view(target), me.id_);
+  } catch (...) {
+  }
+}
+void plugin_instance::log(void* self, std::int32_t level, rai_call call, rai_str text) noexcept {
+  auto& me = *static_cast<plugin_instance*>(self);
+  try {
+    if (me.log_) me.log_(level, me.id_, call, view(text).substr(0, log_line_bytes_max));
+  } catch (...) {  // logging never fails a call
+  }
+}
+}  // namespace rustic::kernel::abi
