@@ -204,10 +204,14 @@ std::string memory_store::messages_search(const messages_search_request& request
   } else {
     for (const auto& [id, entry] : sessions_) add(entry);
   }
-  std::sort(candidates.begin(), candidates.end(), [](const candidate& a, const candidate& b) {
-    return std::tie(a.created_at_ms, a.entry->record.id, a.seq) >
-           std::tie(b.created_at_ms, b.entry->record.id, b.seq);
-  });
+  if (request.session) {
+    std::reverse(candidates.begin(), candidates.end());
+  } else {
+    std::sort(candidates.begin(), candidates.end(), [](const candidate& a, const candidate& b) {
+      return std::tie(a.created_at_ms, a.entry->record.id, a.seq) >
+             std::tie(b.created_at_ms, b.entry->record.id, b.seq);
+    });
+  }
   const text_query query(request.query);
   std::string out = "{\"hits\":[";
   std::int64_t hits = 0;
