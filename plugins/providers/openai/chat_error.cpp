@@ -183,10 +183,11 @@ bool says_quota(const std::string& all) {
 }
 
 bool says_no_model(const std::string& all) {
-  constexpr std::array<std::string_view, 5> words{"model_not_found", "deploymentnotfound",
-                                                  "model not found", "does not exist",
+  constexpr std::array<std::string_view, 3> codes{"model_not_found", "deploymentnotfound",
                                                   "no such model"};
-  return any_of(all, words) || (contains(all, "model") && contains(all, "not found"));
+  const bool missing = contains(all, "not found") || contains(all, "does not exist");
+  return any_of(all, codes) ||
+         (missing && (contains(all, "model") || contains(all, "deployment")));
 }
 
 bool says_not_supported(const std::string& all) {
@@ -422,8 +423,9 @@ error unreadable_answer(const subject& about, std::string_view why, std::string_
 bool refuses_member(int http_status, std::string_view body, std::string_view field) {
   if (http_status != 400 && http_status != 422) return false;
   const parsed_error parsed = read_body(body);
-  if (parsed.param == field) {
-    return parsed.code == "unsupported_parameter" || contains(parsed.message, "upported");
+  if (!parsed.param.empty()) {
+    return parsed.param == field &&
+           (parsed.code == "unsupported_parameter" || contains(parsed.message, "upported"));
   }
   return contains(parsed.message, field) &&
          (contains(parsed.message, "upported") || contains(parsed.message, "nrecognized") ||

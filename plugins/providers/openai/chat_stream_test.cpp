@@ -241,6 +241,10 @@ TEST_CASE("tool calls are put together whatever the server leaves out") {
                  R"([{"index":0,"function":{"name":"late","arguments":":1}"}}])"}) ==
           R"(a/late/{"x":1} )");
   }
+  SUBCASE("members that are all empty are no call") {
+    CHECK(calls({R"([{"index":0,"id":"","function":{"name":"","arguments":""}}])",
+                 R"([{"index":0,"id":"a","function":{"name":"n","arguments":""}}])"}) == "a/n/{} ");
+  }
   SUBCASE("arguments that are not JSON are handed on as they are") {
     CHECK(calls({R"([{"index":0,"id":"a","function":{"name":"n","arguments":"{\"x\": 1,}"}}])"}) ==
           R"(a/n/{"x": 1,} )");

@@ -55,6 +55,10 @@ bool tool_calls::add(const json::object& fragment, event_batch& events) {
   if (function->empty()) function = &fragment;
   const std::string_view name = text_or(*function, "name");
   const json::value* arguments = find(*function, "arguments");
+  const bool says_nothing =
+      arguments == nullptr || (arguments->is_string() && arguments->as_string().empty());
+  // Some servers send every member that there could be, empty.
+  if (id.empty() && name.empty() && says_nothing) return true;
 
   const std::size_t place = place_of_(index, id, name);
   if (place == nowhere) return false;
