@@ -19,16 +19,17 @@ constexpr int events_max = 64;
 }  // namespace
 
 command_runner::command_runner(runner_settings settings)
-    : settings_(std::move(settings)),
-      spill_(settings_.spill),
-      supervisor_(settings_.supervisor) {}
+    : settings_(std::move(settings)), spill_(settings_.spill), supervisor_(settings_.supervisor) {}
 
-command_runner::~command_runner() { stop(); }
+command_runner::~command_runner() {
+  stop();
+}
 
 std::uint64_t command_runner::run(command_spec spec, std::shared_ptr<command_listener> listener) {
   const std::lock_guard lock(mutex_);
   if (stopped_) {
-    throw failure(status_code::failed_precondition, "running a command: the shell tool has stopped");
+    throw failure(status_code::failed_precondition,
+                  "running a command: the shell tool has stopped");
   }
   if (active_ == commands_max) {
     throw failure(status_code::resource_exhausted,
@@ -75,8 +76,12 @@ void command_runner::post(order item) {
   ::eventfd_write(wake_.get(), 1);
 }
 
-void command_runner::cancel(std::uint64_t id) { post({order::kind::cancel, id}); }
-void command_runner::resume(std::uint64_t id) { post({order::kind::resume, id}); }
+void command_runner::cancel(std::uint64_t id) {
+  post({order::kind::cancel, id});
+}
+void command_runner::resume(std::uint64_t id) {
+  post({order::kind::resume, id});
+}
 
 void command_runner::stop() {
   {
@@ -209,8 +214,7 @@ int command_runner::wait_ms() const {
   auto time = stop_time_;
   for (const auto& [id, command] : commands_) time = std::min(time, command->next_time());
   if (time == clock::time_point::max()) return -1;
-  const auto left =
-      std::chrono::ceil<std::chrono::milliseconds>(time - clock::now()).count();
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(time - clock::now()).count();
   return static_cast<int>(std::clamp<std::int64_t>(left, 0, timeout_ms_cap_max));
 }
 

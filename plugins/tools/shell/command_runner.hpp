@@ -1,8 +1,8 @@
 // command_runner.hpp - runs shell commands below a supervisor process, many at once, on one thread.
 //
-// Threads: run, cancel, resume from any; stop from one. The I/O thread and the supervisor start with
-// the first command and are gone after stop. Nothing wakes up while nothing happens.
-// Errors: run throws failure(RESOURCE_EXHAUSTED, FAILED_PRECONDITION); all else is in the outcome.
+// Threads: run, cancel, resume from any; stop from one. The I/O thread and the supervisor start
+// with the first command and are gone after stop. Nothing wakes up while nothing happens. Errors:
+// run throws failure(RESOURCE_EXHAUSTED, FAILED_PRECONDITION); all else is in the outcome.
 #pragma once
 #include <functional>
 #include <map>
@@ -26,7 +26,7 @@ struct runner_settings {
 };
 
 class command_runner {
- public:
+public:
   explicit command_runner(runner_settings settings);
   ~command_runner();  // stops
   command_runner(const command_runner&) = delete;
@@ -40,7 +40,7 @@ class command_runner {
   // Ends everything, background processes too, reports every outcome, joins. Idempotent.
   void stop();
 
- private:
+private:
   struct order {
     enum class kind { run, cancel, resume, stop } what;
     std::uint64_t id = 0;

@@ -51,6 +51,7 @@ inline constexpr std::size_t process_name_bytes = 16;  // TASK_COMM_LEN
 // Inside the supervisor.
 inline constexpr std::size_t scanned_processes_max = 32768;
 inline constexpr std::uint32_t kill_rounds_max = 200;
+inline constexpr std::uint32_t kill_rounds_listed = 8;  // 0.2 s after the first
 inline constexpr std::uint32_t kill_pause_ms_max = 100;
 
 }  // namespace rustic::shell

@@ -6,7 +6,9 @@
 namespace rustic::shell {
 namespace {
 
-bool continues_code_point(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
+bool continues_code_point(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
+}
 
 std::string readable(std::string_view bytes) {
   std::string text = to_utf8(bytes);
@@ -69,7 +71,8 @@ std::string_view output_collector::tail() const noexcept {
 
 std::string output_collector::text() const {
   if (!truncated()) return readable(head_ + tail_);
-  // Neither edge may fall inside a code point. At most three bytes belong to one that began earlier.
+  // Neither edge may fall inside a code point. At most three bytes belong to one that began
+  // earlier.
   std::size_t head_bytes = head_.size();
   for (int i = 0; i < 3 && head_bytes > 0 && continues_code_point(head_[head_bytes - 1]); ++i) {
     --head_bytes;

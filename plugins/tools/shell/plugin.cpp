@@ -28,13 +28,12 @@ std::filesystem::path program_file() {
 // One call being served. The kernel's side of it is held by op.self until release, the runner's by
 // a listener's pointer until the finish.
 class served_call final : public command_listener {
- public:
+public:
   served_call(const rai_host& host, rai_call id, command_runner& runner) noexcept
       : host_(host), id_(id), runner_(runner) {}
 
   next on_output(int index, std::string_view bytes) override {
-    const rai_event event =
-        make_event(RAI_EVENT_OUTPUT, bytes, static_cast<std::uint32_t>(index));
+    const rai_event event = make_event(RAI_EVENT_OUTPUT, bytes, static_cast<std::uint32_t>(index));
     switch (host_.emit(host_.self, id_, &event)) {
       case RAI_PAUSE:
         return next::pause;
@@ -72,7 +71,7 @@ class served_call final : public command_listener {
 
   command_spec spec;
 
- private:
+private:
   const rai_host& host_;
   rai_call id_;
   command_runner& runner_;
@@ -80,7 +79,7 @@ class served_call final : public command_listener {
 };
 
 class shell_plugin {
- public:
+public:
   explicit shell_plugin(setup& plugin)
       : host_(plugin.host()),
         settings_(read_settings(plugin.config(), plugin_file(), program_file())),
@@ -96,7 +95,7 @@ class shell_plugin {
 
   void stop() { runner_.stop(); }
 
- private:
+private:
   using handle = std::shared_ptr<served_call>;
 
   void call(const rai_request& request, rai_call id, rai_op& op) noexcept {
@@ -124,9 +123,10 @@ class shell_plugin {
 
   void begin(const rai_request& request, rai_call id, const handle& call) {
     if (to_view(request.method) != "call") {
-      throw failure(status_code::unimplemented,
-                    "rustic.tool/shell has no method '" + std::string(to_view(request.method)) + "'",
-                    "use the method 'call'");
+      throw failure(
+          status_code::unimplemented,
+          "rustic.tool/shell has no method '" + std::string(to_view(request.method)) + "'",
+          "use the method 'call'");
     }
     rai_call_info info{};
     info.struct_size = sizeof info;
@@ -134,8 +134,8 @@ class shell_plugin {
     host_.call_info(host_.self, id, &info);
     const json::object body = parse_object(to_view(request.body), "shell");
     const json::object scope = parse_object(to_view(info.context), "context");
-    call->spec = read_command(object_or_empty(body, "arguments"), scope, settings_,
-                              info.deadline_ms);
+    call->spec =
+        read_command(object_or_empty(body, "arguments"), scope, settings_, info.deadline_ms);
     call->started(runner_.run(call->spec, call));
   }
 

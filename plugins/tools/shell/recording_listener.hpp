@@ -1,4 +1,5 @@
-// recording_listener.hpp - for the tests: what one command told its caller, and ways to wait for it.
+// recording_listener.hpp - for the tests: what one command told its caller, and ways to wait for
+// it.
 #pragma once
 #include <dirent.h>
 #include <signal.h>
@@ -19,7 +20,7 @@
 namespace rustic::shell {
 
 class recording_listener final : public command_listener {
- public:
+public:
   explicit recording_listener(next answer = next::more) : answer_(answer) {}
 
   next on_output(int index, std::string_view bytes) override {
@@ -41,8 +42,7 @@ class recording_listener final : public command_listener {
     return wait(limit, [this] { return finished_ > 0; });
   }
   bool wait_output(std::string_view part) {
-    return wait(std::chrono::seconds(10),
-                [&] { return output_.find(part) != std::string::npos; });
+    return wait(std::chrono::seconds(10), [&] { return output_.find(part) != std::string::npos; });
   }
   void set_answer(next answer) {
     const std::lock_guard lock(mutex_);
@@ -65,7 +65,7 @@ class recording_listener final : public command_listener {
     return events_;
   }
 
- private:
+private:
   bool wait(std::chrono::milliseconds limit, const std::function<bool()>& met) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, limit, met);
@@ -83,7 +83,7 @@ class recording_listener final : public command_listener {
 
 // A directory that goes with the test.
 class scratch_directory {
- public:
+public:
   scratch_directory() {
     std::string name = (std::filesystem::temp_directory_path() / "rustic-shell-XXXXXX").string();
     path_ = ::mkdtemp(name.data());
@@ -97,7 +97,7 @@ class scratch_directory {
   const std::string& path() const { return path_; }
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
 
- private:
+private:
   std::string path_;
 };
 
@@ -113,6 +113,17 @@ inline runner_settings test_settings() {
 inline command_spec test_command(std::string text, std::uint32_t timeout_ms = 20'000,
                                  std::string directory = "/") {
   return {std::move(text), std::move(directory), timeout_ms};
+}
+
+// A variable by which count_marked finds the processes of one test.
+inline std::string unique_mark(const char* name) {
+  return "RUSTIC_TEST_MARK=" + std::string(name) + std::to_string(::getpid());
+}
+
+inline runner_settings marked_settings(const std::string& mark) {
+  auto settings = test_settings();
+  settings.environment.push_back(mark);
+  return settings;
 }
 
 // Runs one command to its end.
@@ -158,9 +169,8 @@ inline int count_marked(const std::string& mark) {
     const std::string name = item->d_name;
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     if (name == std::to_string(::getpid())) continue;
-    const bool found =
-        read_file("/proc/" + name + "/environ").find(mark) != std::string::npos ||
-        read_file("/proc/" + name + "/cmdline").find(mark) != std::string::npos;
+    const bool found = read_file("/proc/" + name + "/environ").find(mark) != std::string::npos ||
+                       read_file("/proc/" + name + "/cmdline").find(mark) != std::string::npos;
     count += found ? 1 : 0;
   }
   ::closedir(directory);

@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+#include <atomic>
 #include <rustic/status.hpp>
 
 #include "recording_listener.hpp"
@@ -54,17 +56,20 @@ TEST_CASE("a signal that ends the shell is told") {
   CHECK(!result.exit_code);
 }
 
-TEST_CASE("commands inherit nothing but three descriptors, a clean signal state and their variables") {
+TEST_CASE(
+    "commands inherit nothing but three descriptors, a clean signal state and their variables") {
   ::setenv("PLANTED_API_KEY", "sk-planted", 1);
   ::signal(SIGPIPE, SIG_IGN);
   const int leaked = ::dup(1);
   command_runner runner(test_settings());
-  const outcome files = run_to_end(runner, test_command("ls /proc/self/fd | sort -n | tr '\\n' ' '"));
+  const outcome files =
+      run_to_end(runner, test_command("ls /proc/self/fd | sort -n | tr '\\n' ' '"));
   CHECK(files.output == "0 1 2 3 ");  // 3 is the directory that ls reads
   const outcome variables = run_to_end(runner, test_command("env"));
   CHECK(variables.output.find("PLANTED") == std::string::npos);
   CHECK(variables.output.find("TERM=dumb") != std::string::npos);
-  const outcome signals = run_to_end(runner, test_command("grep -E 'Sig(Blk|Ign)' /proc/self/status"));
+  const outcome signals =
+      run_to_end(runner, test_command("grep -E 'Sig(Blk|Ign)' /proc/self/status"));
   CHECK(signals.output == "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
   const outcome session =
       run_to_end(runner, test_command("set -- $(cat /proc/$$/stat); [ $1 = $5 ] && [ $1 = $6 ]"));
@@ -85,9 +90,9 @@ TEST_CASE("what a shell leaves running does not hold up the result, and is named
   const char* const commands[] = {
       "sleep 1000 & echo done",
       "setsid sleep 1000 & echo done",
-      "(setsid sh -c 'sleep 1000 & sleep 1000' & ) ; echo done",                 // double fork
+      "(setsid sh -c 'sleep 1000 & sleep 1000' & ) ; echo done",  // double fork
       "setsid sh -c 'trap \"\" TERM HUP INT; while :; do sleep 1; done' & echo done",
-      "sleep 1000 >/dev/null 2>&1 & echo done",                                   // pipe closed
+      "sleep 1000 >/dev/null 2>&1 & echo done",  // pipe closed
       "sh -c 'cat <&0 >/dev/null; sleep 1000' & echo done"};
   for (const char* text : commands) {
     CAPTURE(text);
@@ -111,7 +116,8 @@ TEST_CASE("stopping ends every background process") {
   {
     command_runner runner(test_settings());
     const outcome result = run_to_end(
-        runner, test_command("for i in 1 2 3; do setsid sh -c 'trap \"\" TERM; sleep 1000' & done"));
+        runner,
+        test_command("for i in 1 2 3; do setsid sh -c 'trap \"\" TERM; sleep 1000' & done"));
     REQUIRE(result.remaining_count >= 3);
     for (const auto& [pid, name] : result.remaining) pids.push_back(pid);
   }
@@ -119,7 +125,8 @@ TEST_CASE("stopping ends every background process") {
 }
 
 TEST_CASE("the deadline ends the whole tree, whatever it does") {
-  command_runner runner(test_settings());
+  const std::string mark = unique_mark("deadline");
+  command_runner runner(marked_settings(mark));
   const char* const commands[] = {
       "echo begun; sleep 1000",
       "echo begun; setsid sleep 1000",
@@ -137,14 +144,16 @@ TEST_CASE("the deadline ends the whole tree, whatever it does") {
     CHECK(result.output == "begun\n");
     CHECK(result.remaining_count == 0);
   }
-  CHECK(count_marked(std::string("sleep\0001000", 10)) == 0);
+  CHECK(count_marked(mark) == 0);
 }
 
 TEST_CASE("a command that obeys SIGTERM can clean up at its deadline") {
   command_runner runner(test_settings());
   const auto before = clock::now();
   const outcome result = run_to_end(
-      runner, test_command("trap 'echo cleaned; exit 7' TERM; echo begun; while :; do sleep 0.02; done", 200));
+      runner,
+      test_command("trap 'echo cleaned; exit 7' TERM; echo begun; while :; do sleep 0.02; done",
+                   200));
   CHECK(result.timed_out);
   CHECK(result.output.find("cleaned\n") != std::string::npos);
   CHECK(result.exit_code == 7);
@@ -155,8 +164,7 @@ TEST_CASE("cancel ends the tree within a second and keeps the output") {
   command_runner runner(test_settings());
   const char* const commands[] = {
       "echo begun; sleep 1000", "echo begun; trap '' TERM INT; while :; do sleep 1; done",
-      "echo begun; (setsid sh -c 'trap \"\" TERM; sleep 1000' &); sleep 1000",
-      "echo begun; yes"};
+      "echo begun; (setsid sh -c 'trap \"\" TERM; sleep 1000' &); sleep 1000", "echo begun; yes"};
   for (const char* text : commands) {
     CAPTURE(text);
     const auto listener = std::make_shared<recording_listener>();
@@ -329,7 +337,10 @@ TEST_CASE("stop reports the commands that run, and run refuses afterwards") {
 }
 
 TEST_CASE("a cycle leaves no thread, no descriptor, no child") {
-  { command_runner warm_up(test_settings()); run_to_end(warm_up, test_command("true")); }
+  {
+    command_runner warm_up(test_settings());
+    run_to_end(warm_up, test_command("true"));
+  }
   const int threads = count_entries("/proc/self/task");
   const int files = count_entries("/proc/self/fd");
   for (int i = 0; i < 10; ++i) {
@@ -342,4 +353,31 @@ TEST_CASE("a cycle leaves no thread, no descriptor, no child") {
   CHECK(count_entries("/proc/self/task") == threads);
   CHECK(count_entries("/proc/self/fd") == files);
   CHECK(count_children() == 0);
+}
+
+TEST_CASE("a command costs little") {
+  command_runner runner(test_settings());
+  struct waiting_listener final : command_listener {
+    next on_output(int, std::string_view) override { return next::more; }
+    void on_finished(outcome) override {
+      done = clock::now();
+      finished.store(true);
+      finished.notify_one();
+    }
+    clock::time_point done;
+    std::atomic<bool> finished{false};
+  };
+  std::vector<std::int64_t> times_us;
+  for (int i = 0; i < 300; ++i) {
+    const auto listener = std::make_shared<waiting_listener>();
+    const auto before = clock::now();
+    runner.run(test_command("true"), listener);
+    listener->finished.wait(false);
+    times_us.push_back(
+        std::chrono::duration_cast<std::chrono::microseconds>(listener->done - before).count());
+  }
+  std::sort(times_us.begin(), times_us.end());
+  MESSAGE("`true` takes " << times_us[0] << " us at best, " << times_us[150] << " in the middle, "
+                          << times_us[285] << " at p95");
+  CHECK(times_us[0] < 1500);  // the goal; the others say more about the machine's load
 }

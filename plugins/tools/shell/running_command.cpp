@@ -276,8 +276,7 @@ void running_command::drain(char* buffer) {
 
 void running_command::finish() {
   stage_ = stage::finished;
-  outcome_.duration_ms =
-      std::chrono::duration_cast<milliseconds>(clock::now() - started_).count();
+  outcome_.duration_ms = std::chrono::duration_cast<milliseconds>(clock::now() - started_).count();
   if (wait_status_) {
     if (WIFSIGNALED(*wait_status_)) {
       outcome_.signal = WTERMSIG(*wait_status_);

@@ -105,9 +105,9 @@ std::string resolve_directory(std::string_view wanted, const json::object& scope
   std::error_code error;
   const fs::path start = fs::canonical(workspace, error);
   if (error) {
-    throw failure(status_code::not_found,
-                  "running a command: the workspace '" + workspace.string() +
-                      "' cannot be entered: " + error.message());
+    throw failure(status_code::not_found, "running a command: the workspace '" +
+                                              workspace.string() +
+                                              "' cannot be entered: " + error.message());
   }
   if (wanted.empty()) return start.string();
   if (wanted.size() > workdir_bytes_max || wanted.find('\0') != wanted.npos) {
@@ -192,14 +192,14 @@ shell_settings read_settings(const json::object& config, const fs::path& plugin_
   }
   runner.environment = read_environment(config);
   runner.separate_streams = bool_or(config, "separate_streams", false);
-  runner.kept_bytes_max = static_cast<std::size_t>(bytes_or(
-      config, "output_bytes", output_bytes_default, output_bytes_min, output_bytes_max));
+  runner.kept_bytes_max = static_cast<std::size_t>(
+      bytes_or(config, "output_bytes", output_bytes_default, output_bytes_min, output_bytes_max));
   runner.spill.directory = text_or(config, "spill_dir");
   if (!runner.spill.directory.empty() && !fs::path(runner.spill.directory).is_absolute()) {
     refuse("plugin.shell.spill_dir = '" + runner.spill.directory + "': expected an absolute path");
   }
-  runner.spill.file_bytes_max = bytes_or(config, "spill_file_bytes", spill_file_bytes_default,
-                                         output_bytes_max, INT64_MAX);
+  runner.spill.file_bytes_max =
+      bytes_or(config, "spill_file_bytes", spill_file_bytes_default, output_bytes_max, INT64_MAX);
   runner.spill.directory_bytes_max = bytes_or(
       config, "spill_dir_bytes", spill_directory_bytes_default, output_bytes_max, INT64_MAX);
   settings.timeout_ms_cap = timeout_or(config, "timeout_cap", timeout_ms_cap_default);
@@ -221,9 +221,12 @@ command_spec read_command(const json::object& arguments, const json::object& sco
                std::to_string(command_bytes_max) + " are possible",
            "write it to a file and run that");
   }
-  const std::int64_t asked = int_or(arguments, "timeout_ms", settings.timeout_ms);
-  if (asked < 1) refuse("shell: timeout_ms = " + std::to_string(asked) + " is not positive");
-  std::int64_t timeout_ms = std::min<std::int64_t>(asked, settings.timeout_ms_cap);
+  const double asked = number_or(arguments, "timeout_ms", settings.timeout_ms);
+  if (!(asked >= 1)) {
+    refuse("shell: timeout_ms is not positive",
+           "give the milliseconds it may run, or leave it out");
+  }
+  auto timeout_ms = static_cast<std::int64_t>(std::min<double>(asked, settings.timeout_ms_cap));
   if (deadline_ms != INT64_MAX) {
     constexpr std::int64_t margin_ms = deadline_grace_ms + overdue_ms;
     const std::int64_t left = std::max(deadline_ms - margin_ms, deadline_ms / 2);

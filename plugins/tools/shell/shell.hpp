@@ -16,15 +16,15 @@ struct shell_settings {
   std::uint32_t timeout_ms_cap = timeout_ms_cap_default;
 };
 
-// Reads [plugin.shell]. `plugin_file` is where this plugin was loaded from, `program_file` the running
-// program: the supervisor is looked for near both when no path is configured. May be empty.
+// Reads [plugin.shell]. `plugin_file` is where this plugin was loaded from, `program_file` the
+// running program: the supervisor is looked for near both when no path is configured. May be empty.
 shell_settings read_settings(const json::object& config, const std::filesystem::path& plugin_file,
                              const std::filesystem::path& program_file);
 
-// What one request asks for. arguments: docs/interfaces/tool.md. scope: the call's context, of which
-// `workspace` and `roots` count. deadline_ms: what the caller leaves, INT64_MAX for no bound; the
-// command's own deadline comes a little earlier, so that its output is not lost.
-// Throws failure: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, FAILED_PRECONDITION.
+// What one request asks for. arguments: docs/interfaces/tool.md. scope: the call's context, of
+// which `workspace` and `roots` count. deadline_ms: what the caller leaves, INT64_MAX for no bound;
+// the command's own deadline comes a little earlier, so that its output is not lost. Throws
+// failure: INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, FAILED_PRECONDITION.
 command_spec read_command(const json::object& arguments, const json::object& scope,
                           const shell_settings& settings, std::int64_t deadline_ms);
 

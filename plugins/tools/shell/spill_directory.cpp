@@ -16,7 +16,9 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view prefix = "shell-";
 
-std::string name_of(const std::string& path) { return fs::path(path).filename().string(); }
+std::string name_of(const std::string& path) {
+  return fs::path(path).filename().string();
+}
 
 struct found_file {
   fs::path path;
@@ -41,8 +43,7 @@ std::unique_ptr<spill_file> spill_directory::create(std::string& problem) {
   std::string name = std::string(prefix) + std::to_string(unix_ms) + "-" +
                      std::to_string(::getpid()) + "-" + std::to_string(++next_) + ".txt";
   std::string path = settings_.directory + "/" + name;
-  descriptor file(
-      ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file) {
     problem = "creating " + path + " failed: " + std::strerror(errno);
     return nullptr;
@@ -67,9 +68,8 @@ bool spill_directory::make_room(std::uint64_t bytes) {
     files.push_back(
         {at->path(), status.st_mtim.tv_sec * 1'000'000'000LL + status.st_mtim.tv_nsec, size});
   }
-  std::sort(files.begin(), files.end(), [](const found_file& a, const found_file& b) {
-    return a.changed_ns < b.changed_ns;
-  });
+  std::sort(files.begin(), files.end(),
+            [](const found_file& a, const found_file& b) { return a.changed_ns < b.changed_ns; });
   std::size_t left = files.size() + open_names_.size();
   for (const found_file& file : files) {
     if (total + bytes <= settings_.directory_bytes_max && left <= spill_files_max) break;
@@ -80,7 +80,9 @@ bool spill_directory::make_room(std::uint64_t bytes) {
   return total + bytes <= settings_.directory_bytes_max;
 }
 
-spill_file::~spill_file() { directory_.open_names_.erase(name_of(path_)); }
+spill_file::~spill_file() {
+  directory_.open_names_.erase(name_of(path_));
+}
 
 void spill_file::append(std::string_view bytes) {
   while (!bytes.empty() && problem_.empty()) {

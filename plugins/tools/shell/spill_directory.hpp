@@ -1,8 +1,8 @@
 // spill_directory.hpp - files that hold the output which is too long for a result.
 //
-// The directory as a whole has a byte cap, held by every process that shares it: room is made before
-// each step of growth by deleting the oldest files. Threads: one owner. Errors: text, never a throw;
-// a result without its file is still a result.
+// The directory as a whole has a byte cap, held by every process that shares it: room is made
+// before each step of growth by deleting the oldest files. Threads: one owner. Errors: text, never
+// a throw; a result without its file is still a result.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -25,7 +25,7 @@ class spill_directory;
 
 // One file being written. Outlived by its directory.
 class spill_file {
- public:
+public:
   spill_file(spill_directory& directory, std::string path, descriptor file) noexcept
       : directory_(directory), path_(std::move(path)), file_(std::move(file)) {}
   ~spill_file();
@@ -39,7 +39,7 @@ class spill_file {
   // Why the file does not hold everything; empty when it does.
   const std::string& problem() const noexcept { return problem_; }
 
- private:
+private:
   spill_directory& directory_;
   std::string path_;
   descriptor file_;
@@ -49,13 +49,13 @@ class spill_file {
 };
 
 class spill_directory {
- public:
+public:
   explicit spill_directory(spill_settings settings) : settings_(std::move(settings)) {}
 
   // Null with a reason in problem.
   std::unique_ptr<spill_file> create(std::string& problem);
 
- private:
+private:
   friend class spill_file;
   // Deletes the oldest files until `bytes` more fit. False when they cannot.
   bool make_room(std::uint64_t bytes);

@@ -36,7 +36,9 @@ struct spawn_plan {
 
 }  // namespace
 
-supervisor_link::~supervisor_link() { end(stop_wait_ms_max); }
+supervisor_link::~supervisor_link() {
+  end(stop_wait_ms_max);
+}
 
 std::optional<std::string> supervisor_link::ensure() {
   if (pid_ > 0) return std::nullopt;
@@ -51,7 +53,8 @@ std::optional<std::string> supervisor_link::ensure() {
   ::setsockopt(ours.get(), SOL_SOCKET, SO_SNDBUF, &buffer_bytes, sizeof buffer_bytes);
 
   spawn_plan plan;
-  // The child's copies of 0, 1, 2 come after the control socket is in its place, which may be there.
+  // The child's copies of 0, 1, 2 come after the control socket is in its place, which may be
+  // there.
   posix_spawn_file_actions_adddup2(&plan.actions, theirs.get(), control_descriptor);
   posix_spawn_file_actions_addopen(&plan.actions, 0, "/dev/null", O_RDWR, 0);
   posix_spawn_file_actions_adddup2(&plan.actions, 0, 1);
@@ -79,6 +82,7 @@ std::optional<std::string> supervisor_link::ensure() {
            "; install rustic-ai again or set plugin.shell.supervisor to its path";
   }
   socket_ = std::move(ours);
+  process_ = descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   pid_ = pid;
   return std::nullopt;
 }
@@ -135,16 +139,17 @@ void supervisor_link::end(std::uint32_t wait_ms) {
 }
 
 void supervisor_link::reap(std::uint32_t wait_ms) {
-  const descriptor process(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
-  pollfd watched{process.get(), POLLIN, 0};
-  if (process) {
-    while (::poll(&watched, 1, static_cast<int>(wait_ms)) < 0 && errno == EINTR) {
-    }
+  pollfd watched{process_.get(), POLLIN, 0};
+  while (process_ && ::poll(&watched, 1, static_cast<int>(wait_ms)) < 0 && errno == EINTR) {
   }
-  if (watched.revents == 0) ::kill(pid_, SIGKILL);
+  // By descriptor, because a number may belong to somebody else by now.
+  if (process_ && watched.revents == 0) {
+    ::syscall(SYS_pidfd_send_signal, process_.get(), SIGKILL, nullptr, 0);
+  }
   int status = 0;
   while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }
+  process_.reset();
 }
 
 }  // namespace rustic::shell

@@ -17,7 +17,7 @@
 namespace rustic::shell {
 
 class supervisor_link {
- public:
+public:
   // `executable` is the path of rustic-ai-supervisor.
   explicit supervisor_link(std::string executable) : executable_(std::move(executable)) {}
   // Ends the process if it still runs.
@@ -39,9 +39,7 @@ class supervisor_link {
   // Closes the socket, which ends everything below, and reaps; kills after wait_ms.
   void end(std::uint32_t wait_ms);
 
-  pid_t pid() const noexcept { return pid_; }
-
- private:
+private:
   struct packet {
     std::string bytes;
     std::vector<descriptor> descriptors;
@@ -51,6 +49,7 @@ class supervisor_link {
 
   std::string executable_;
   descriptor socket_;
+  descriptor process_;
   pid_t pid_ = 0;
   std::deque<packet> queue_;  // bounded by commands_max, which the runner holds
 };

@@ -2,9 +2,9 @@
 //
 // Two kinds of SOCK_SEQPACKET socket. The control socket (descriptor 3 of the supervisor) carries
 // run_request and kill_request to the supervisor. Each command has a channel of its own to the
-// process that keeps it (its keeper): keeper_order towards it, keeper_report back. Closing a channel
-// ends the whole tree of its command; the keeper closes it when no process of the tree is left.
-// Both ends come from one build, so the structs travel as they lie in memory.
+// process that keeps it (its keeper): keeper_order towards it, keeper_report back. Closing a
+// channel ends the whole tree of its command; the keeper closes it when no process of the tree is
+// left. Both ends come from one build, so the structs travel as they lie in memory.
 #pragma once
 #include <cstdint>
 

@@ -10,16 +10,6 @@ using std::chrono::milliseconds;
 
 namespace {
 
-std::string unique_mark(const char* name) {
-  return "RUSTIC_TEST_MARK=" + std::string(name) + std::to_string(::getpid());
-}
-
-runner_settings marked_settings(const std::string& mark) {
-  auto settings = test_settings();
-  settings.environment.push_back(mark);
-  return settings;
-}
-
 // Forks a program that runs `commands` and tells through a pipe when all have written "begun".
 pid_t fork_program(const std::string& mark, const std::vector<std::string>& commands) {
   int pipe_ends[2];
@@ -27,6 +17,7 @@ pid_t fork_program(const std::string& mark, const std::vector<std::string>& comm
   const pid_t pid = ::fork();
   if (pid == 0) {
     ::setsid();
+    for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);  // not doctest's
     command_runner runner(marked_settings(mark));
     std::vector<std::shared_ptr<recording_listener>> listeners;
     bool all = true;
@@ -140,7 +131,8 @@ TEST_CASE("a killed supervisor is replaced; commands that run are not harmed") {
   REQUIRE(eventually([&] { return !alive(supervisor); }));
   REQUIRE(listener->wait_finished());
   CHECK(listener->result().output == "begun\nunharmed\n");
-  CHECK(eventually([&] { return run_to_end(runner, test_command("echo again")).output == "again\n"; }));
+  CHECK(eventually(
+      [&] { return run_to_end(runner, test_command("echo again")).output == "again\n"; }));
   runner.stop();
   CHECK(count_marked(mark) == 0);
   CHECK(count_children() == 0);

@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t never = -1;
 
 class keeper {
- public:
+public:
   keeper(const kept_command& command, process_table& table) : command_(command), table_(table) {}
 
   [[noreturn]] void run() {
@@ -37,7 +37,7 @@ class keeper {
     }
   }
 
- private:
+private:
   enum class stage { running, left_running, ending, killing };
 
   [[noreturn]] void fail(start_step step, int error) {
@@ -89,9 +89,7 @@ class keeper {
     keeper_order order;
     for (;;) {
       const ssize_t size = recv(command_.channel, &order, sizeof order, MSG_DONTWAIT);
-      if (size < 0) {
-        if (errno == EAGAIN || errno == EINTR) return;
-      }
+      if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
       if (size <= 0) {
         host_gone_ = true;
         end(stop_grace_ms);
@@ -99,13 +97,15 @@ class keeper {
       }
       if (size != sizeof order) continue;
       if (order.kind == order_kind::end) end(order.grace_ms);
-      if (order.kind == order_kind::list) {
-        keeper_report report;
-        report.kind = report_kind::processes;
-        table_.list_descendants(getpid(), report);
-        send_report(command_.channel, report);
-      }
+      if (order.kind == order_kind::list) list();
     }
+  }
+
+  void list() {
+    keeper_report report;
+    report.kind = report_kind::processes;
+    table_.list_descendants(getpid(), report);
+    send_report(command_.channel, report);
   }
 
   // SIGTERM now, SIGKILL grace_ms later; a second order may only shorten that.
@@ -140,6 +140,8 @@ class keeper {
   void kill_all() {
     if (shell_ > 0 && !shell_reaped_) kill(-shell_, SIGKILL);
     table_.signal_descendants(getpid(), SIGKILL);
+    // Whoever is still there belongs to another user, or waits for a device: the host should know.
+    if (rounds_ == kill_rounds_listed) list();
     next_ms_ = ++rounds_ < kill_rounds_max ? now_ms() + pause_ms_ : never;
     pause_ms_ = pause_ms_ * 2 < kill_pause_ms_max ? pause_ms_ * 2 : kill_pause_ms_max;
   }
@@ -187,7 +189,9 @@ class keeper {
 
 }  // namespace
 
-void keep(const kept_command& command, process_table& table) { keeper(command, table).run(); }
+void keep(const kept_command& command, process_table& table) {
+  keeper(command, table).run();
+}
 
 void send_report(int channel, const keeper_report& report) {
   const std::size_t unused = (listed_processes_max - report.listed) * sizeof(listed_process);

@@ -38,7 +38,7 @@ void reset_library_signals() {
 constexpr std::int64_t end_wait_ms = 200;  // keepers end their trees themselves; then we do
 
 class supervisor {
- public:
+public:
   supervisor(process_table& table, char* packet) : table_(table), packet_(packet) {}
 
   int run() {
@@ -65,7 +65,7 @@ class supervisor {
     return 0;
   }
 
- private:
+private:
   int wait_ms() const {
     if (next_ms_ < 0) return -1;
     const std::int64_t left = next_ms_ - now_ms();
@@ -132,8 +132,8 @@ class supervisor {
     command.text = next_string(at, bytes);
     command.directory = next_string(at, bytes);
     char* environment[environment_entries_max + 1] = {};
-    bool whole = command.directory != nullptr &&
-                 request.environment_entries <= environment_entries_max;
+    bool whole =
+        command.directory != nullptr && request.environment_entries <= environment_entries_max;
     for (std::uint32_t i = 0; whole && i < request.environment_entries; ++i) {
       environment[i] = const_cast<char*>(next_string(at, bytes));
       whole = environment[i] != nullptr;

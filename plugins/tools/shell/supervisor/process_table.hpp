@@ -1,6 +1,8 @@
-// process_table.hpp - finds the descendants of a process, wherever they hide in sessions and groups.
+// process_table.hpp - finds the descendants of a process, wherever they hide in sessions and
+// groups.
 //
-// A snapshot of /proc. Threads: one owner. Errors: a process that vanishes meanwhile is passed over.
+// A snapshot of /proc. Threads: one owner. Errors: a process that vanishes meanwhile is passed
+// over.
 #pragma once
 #include <sys/types.h>
 
@@ -17,7 +19,7 @@ struct pid_list {
 };
 
 class process_table {
- public:
+public:
   // Sends signal to every living descendant of root, except spared ones and what is below those.
   // Direct children get it while the table is being read, so that a process which keeps replacing
   // itself has no time to. Returns how many living descendants were found.
@@ -26,7 +28,7 @@ class process_table {
   // Writes the living descendants of root into report.
   void list_descendants(pid_t root, keeper_report& report);
 
- private:
+private:
   struct entry {
     pid_t pid;
     pid_t parent;
