@@ -12,7 +12,7 @@ sqlite_reply refusal(status_code code, std::string message, std::string hint = {
   return {code, error_body({code, std::move(message), std::move(hint), std::nullopt, {}})};
 }
 sqlite_reply cancelled_reply() {
-  return refusal(status_code::cancelled, "the storage call was cancelled before it began");
+  return refusal(status_code::cancelled, "the storage call was cancelled before it was done; nothing was changed");
 }
 bool holds(const std::vector<std::uint64_t>& list, std::uint64_t number) {
   return std::find(list.begin(), list.end(), number) != list.end();
@@ -120,26 +120,35 @@ void group_committer::run_reads(std::vector<job>& batch) {
       const std::lock_guard lock(mutex_);
       given_up = holds(cancelled_, one.number);
     }
-    const auto reply = given_up ? std::optional(cancelled_reply())
-                                : store_.execute_read({one.method, one.body}, one.progress);
+    auto reply = given_up ? std::optional(cancelled_reply())
+                          : store_.execute_read({one.method, one.body}, one.progress);
+    if (!reply) {
+      unfinished.push_back(std::move(one));
+      continue;
+    }
     {
       const std::lock_guard lock(mutex_);
       std::erase(reading_, one.number);
       std::erase(cancelled_, one.number);
     }
-    if (reply) {
-      one.done(*reply);
-    } else {
-      unfinished.push_back(std::move(one));
-    }
+    one.done(*reply);
   }
   if (unfinished.empty()) return;
-  // Behind those who came meanwhile.
-  const std::lock_guard lock(mutex_);
-  for (auto& one : unfinished) {
-    queued_bytes_ += one.body.size();
-    queue_.push_back(std::move(one));
+  std::vector<completion> given_up;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto& one : unfinished) {
+      std::erase(reading_, one.number);
+      if (std::erase(cancelled_, one.number) > 0) {
+        given_up.push_back(std::move(one.done));
+        continue;
+      }
+      // Behind those who came meanwhile.
+      queued_bytes_ += one.body.size();
+      queue_.push_back(std::move(one));
+    }
   }
+  for (const auto& done : given_up) done(cancelled_reply());
 }
 
 void group_committer::run_writes(std::vector<job>& batch) {
