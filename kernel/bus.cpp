@@ -105,8 +105,8 @@ void bus::unsubscribe(std::uint64_t subscription) {
     const sharded_lock::writer writing(lock_);
     const auto found = std::find_if(subscribers_.begin(), subscribers_.end(),
                                     [&](const subscriber& s) { return s.id == subscription; });
-    if (found == subscribers_.end()) return;
-    subscribers_.erase(found);
+    // Somebody may have taken it away already and left its handler running.
+    if (found != subscribers_.end()) subscribers_.erase(found);
     const std::uintptr_t self = thread_mark();
     for (const auto& list : frames_) {
       for (const frame* f = list.newest; f != nullptr; f = f->outer) inside |= f->thread == self;

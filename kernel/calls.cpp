@@ -97,9 +97,7 @@ rai_call calls::call(rai_call parent, const rai_request& from, const rai_observe
 
 void calls::forward(rai_call call, const rai_request& from) {
   const rai_request request = known(from);
-  refusal why{RAI_RESOURCE_EXHAUSTED,
-              "forward refused: " + std::to_string(max_live_calls) + " calls are alive",
-              {}};
+  refusal why;
   if (call_slot* const slot = slab_.take()) {
     slot->observer = {};
     slot->wants_events = true;
@@ -109,6 +107,10 @@ void calls::forward(rai_call call, const rai_request& from) {
       return;
     }
     drop(*slot);
+  } else {
+    why = {RAI_RESOURCE_EXHAUSTED,
+           "forward refused: " + std::to_string(max_live_calls) + " calls are alive",
+           {}};
   }
   std::string owner;
   if (held_call at = slab_.hold(call); !at) {
