@@ -37,6 +37,7 @@ struct policy::open_call {
   std::string workspace;
   bool interactive = true;
   bool asked = false;
+  std::string body;  // of the call, as it was judged
   json::object arguments;
   call_request view;
 };
@@ -48,7 +49,7 @@ task<std::string> policy::intercept(context& ctx) {
   if (!ctx.request().intercepted())
     throw failure(status_code::failed_precondition,
                   "permission: it answers no calls of its own, it stands before tools");
-  if (ctx.request().method != "call") co_return co_await pass(ctx);
+  if (ctx.request().method != "call") co_return co_await pass(ctx, ctx.request().body);
   co_return co_await judge(ctx);
 }
 
@@ -64,6 +65,7 @@ task<std::string> policy::judge(context& ctx) {
                     "the policy stands before " + target + ", which is no tool");
     call.tool = target.substr(tool_prefix.size());
     const json::object body = ctx.request().object();
+    call.body = json::serialize(body);
     call.id = text_or(body, "id");
     const json::value* arguments = body.if_contains("arguments");
     if (arguments == nullptr || !arguments->is_object())
@@ -110,7 +112,8 @@ task<std::string> policy::judge(context& ctx) {
                {"reason", to_utf8(why.reason)},
                {"rule", to_utf8(why.rule)}});
   if (why.what != decision::allow) throw failure(make_denial(call.tool, why, hint));
-  co_return co_await pass(ctx);
+  // What was judged goes on, and not a text that another parser may read in another way.
+  co_return co_await pass(ctx, std::move(call.body));
 }
 
 // By what is in memory first; storage is read only when that would lead to a question.
@@ -305,13 +308,13 @@ task<std::int64_t> policy::now(context& ctx) {
   }
 }
 
-// The rest of the chain, with the request as it came. The result goes back as it is.
-task<std::string> policy::pass(context& ctx) {
+// The rest of the chain. Its result goes back as it is.
+task<std::string> policy::pass(context& ctx, std::string body) {
   const request& in = ctx.request();
   call_result result =
       co_await ctx.call({.target = in.target,
                          .method = in.method,
-                         .body = in.body,
+                         .body = body,
                          .data = in.data,
                          .next = true,
                          .on_event = [&ctx](const rai_event& event) { return ctx.emit(event); }});

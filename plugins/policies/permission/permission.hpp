@@ -32,7 +32,7 @@ private:
   task<void> settle(context& ctx, open_call& call, verdict& why);
   task<void> ask(context& ctx, open_call& call, verdict& why);
   task<verdict> decide(context& ctx, open_call& call);
-  task<std::string> pass(context& ctx);
+  task<std::string> pass(context& ctx, std::string body);
   task<void> remember(context& ctx, open_call& call, std::vector<grant> grants, bool for_project);
   task<bool> read_stored(context& ctx, std::string scope, std::vector<grant>* out,
                          std::int64_t* version);
