@@ -33,7 +33,9 @@ void configure(int fd) {
 
 connect_race::connect_race(event_loop& loop, std::vector<socket_address> addresses,
                            std::function<void(result)> done)
-    : loop_(loop), addresses_(std::move(addresses)), done_(std::move(done)),
+    : loop_(loop),
+      addresses_(std::move(addresses)),
+      done_(std::move(done)),
       stagger_(loop, [this] { start_next(); }) {
   start_next();
 }

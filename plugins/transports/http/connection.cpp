@@ -4,8 +4,7 @@
 
 namespace rustic::http {
 
-connection::connection(event_loop& loop, int fd, std::string key)
-    : fd_(fd), key_(std::move(key)) {
+connection::connection(event_loop& loop, int fd, std::string key) : fd_(fd), key_(std::move(key)) {
   watch_.emplace(loop, fd);
 }
 

@@ -93,7 +93,9 @@ struct event_loop::impl {
 
 event_loop::event_loop() : impl_(std::make_unique<impl>()) {}
 
-event_loop::~event_loop() { stop(); }
+event_loop::~event_loop() {
+  stop();
+}
 
 bool event_loop::post(std::function<void()> job) {
   std::lock_guard lock(impl_->mutex);
@@ -159,20 +161,19 @@ struct fd_watch::impl : std::enable_shared_from_this<impl> {
 
   void await(asio::posix::stream_descriptor::wait_type what) {
     ++outstanding;
-    descriptor.async_wait(what, [self = shared_from_this(), wanted = generation](
-                                    const boost::system::error_code&) {
-      --self->outstanding;
-      if (self->generation != wanted) return;
-      ++self->generation;
-      auto call = std::move(self->ready);
-      self->ready = nullptr;
-      if (call) call();
-    });
+    descriptor.async_wait(
+        what, [self = shared_from_this(), wanted = generation](const boost::system::error_code&) {
+          --self->outstanding;
+          if (self->generation != wanted) return;
+          ++self->generation;
+          auto call = std::move(self->ready);
+          self->ready = nullptr;
+          if (call) call();
+        });
   }
 };
 
-fd_watch::fd_watch(event_loop& loop, int fd)
-    : impl_(std::make_shared<impl>(loop.impl_->io, fd)) {}
+fd_watch::fd_watch(event_loop& loop, int fd) : impl_(std::make_shared<impl>(loop.impl_->io, fd)) {}
 
 fd_watch::~fd_watch() {
   ++impl_->generation;
@@ -198,7 +199,9 @@ void fd_watch::cancel() {
 alarm::alarm(event_loop& loop, std::function<void()> fired)
     : loop_(loop), fired_(std::move(fired)) {}
 
-alarm::~alarm() { loop_.impl_->unqueue(this, queued_); }
+alarm::~alarm() {
+  loop_.impl_->unqueue(this, queued_);
+}
 
 void alarm::set(steady_time deadline) {
   deadline_ = deadline;
@@ -208,6 +211,8 @@ void alarm::set(steady_time deadline) {
 }
 
 // It stays queued, since it is mostly set again at once; the destructor takes it out.
-void alarm::clear() { deadline_ = steady_time::max(); }
+void alarm::clear() {
+  deadline_ = steady_time::max();
+}
 
 }  // namespace rustic::http

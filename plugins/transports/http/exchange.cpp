@@ -39,7 +39,9 @@ exchange::exchange(client_core& core, std::uint64_t id, http_request request,
 
 exchange::~exchange() = default;
 
-void exchange::begin() { main_.emplace(run()); }
+void exchange::begin() {
+  main_.emplace(run());
+}
 
 void exchange::cancel() {
   cancelled_ = true;
@@ -79,7 +81,9 @@ exchange::wait exchange::ready_to(connection& c, bool read, bool write, steady_t
 
 // Failures. Each returns false, for `co_return fail(...)`.
 
-std::string exchange::peer() const { return proxy_ ? "proxy " + proxy_->host_port() : "the server"; }
+std::string exchange::peer() const {
+  return proxy_ ? "proxy " + proxy_->host_port() : "the server";
+}
 
 std::string exchange::subject() const {
   return destination_.host.empty() ? request_.method
@@ -102,7 +106,9 @@ bool exchange::fail_timeout(std::string kind, std::string_view what,
               "try again, or raise " + std::string(setting));
 }
 
-bool exchange::fail_cancelled() { return fail(RAI_CANCELLED, {}, "cancelled"); }
+bool exchange::fail_cancelled() {
+  return fail(RAI_CANCELLED, {}, "cancelled");
+}
 
 // The whole request.
 
@@ -229,8 +235,8 @@ exchange::verdict exchange::broken(const io_result& got, bool answer_begun) {
 task<exchange::verdict> exchange::converse() {
   using result = response_decoder::result;
   const bool absolute = proxy_ && !destination_.secure();
-  std::string head = request_head({request_, destination_, core_.settings.user_agent,
-                                   absolute ? &*proxy_ : nullptr});
+  std::string head = request_head(
+      {request_, destination_, core_.settings.user_agent, absolute ? &*proxy_ : nullptr});
   const std::size_t joined = std::min(request_.body.size(), body_bytes_joined);
   head.append(request_.body, 0, joined);
   input_begin_ = input_end_ = 0;
@@ -287,8 +293,7 @@ task<exchange::verdict> exchange::converse() {
 
 bool exchange::is_redirect(const response_head& head) const {
   const int s = head.status;
-  return request_.max_redirects > 0 &&
-         (s == 301 || s == 302 || s == 303 || s == 307 || s == 308) &&
+  return request_.max_redirects > 0 && (s == 301 || s == 302 || s == 303 || s == 307 || s == 308) &&
          !head.header("location").empty();
 }
 
@@ -349,8 +354,10 @@ bool exchange::deliver_head(const response_head& head, content_coding coding) {
 
 bool exchange::deliver(std::string_view piece) {
   if (request_.max_body_bytes > 0 && outcome_.body_bytes + piece.size() > request_.max_body_bytes) {
-    return fail(RAI_RESOURCE_EXHAUSTED, "body", "the answer's body is larger than " +
-                std::to_string(request_.max_body_bytes) + " bytes", "raise max_body_bytes");
+    return fail(
+        RAI_RESOURCE_EXHAUSTED, "body",
+        "the answer's body is larger than " + std::to_string(request_.max_body_bytes) + " bytes",
+        "raise max_body_bytes");
   }
   outcome_.body_bytes += piece.size();
   const sink_flow flow = sink_->on_data(piece);
@@ -438,9 +445,9 @@ task<exchange::verdict> exchange::receive_body(response_decoder& decoder, conten
     }
     if (got.kind == io_result::failed) co_return broken(got, true);
     reads = 0;
-    const wake w = co_await ready_to(*connection_, got.kind == io_result::want_read,
-                                     got.kind == io_result::want_write,
-                                     clock::now() + idle_timeout_);
+    const wake w =
+        co_await ready_to(*connection_, got.kind == io_result::want_read,
+                          got.kind == io_result::want_write, clock::now() + idle_timeout_);
     if (w == wake::ready) continue;
     if (w == wake::cancelled) {
       fail_cancelled();

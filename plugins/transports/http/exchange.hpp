@@ -17,7 +17,7 @@ namespace rustic::http {
 // Loop thread only. Everything it waits for wakes one coroutine, which looks at the state again, so
 // that a wake-up too many does no harm.
 class exchange {
- public:
+public:
   exchange(client_core& core, std::uint64_t id, http_request request,
            std::shared_ptr<response_sink> sink);
   ~exchange();
@@ -30,7 +30,7 @@ class exchange {
   void looked_up(resolved answer);
   void nudge() { wake_up(wake::ready); }
 
- private:
+private:
   enum class wake { ready, timed_out, cancelled };
   enum class verdict { finished, redirected, stale, failed };
 
@@ -63,7 +63,8 @@ class exchange {
   bool deliver(std::string_view piece);
   verdict broken(const io_result& got, bool answer_begun);
   void release_connection(bool reusable);
-  bool fail(rai_status status, std::string kind, std::string_view cause, std::string_view hint = {});
+  bool fail(rai_status status, std::string kind, std::string_view cause,
+            std::string_view hint = {});
   bool fail_timeout(std::string kind, std::string_view what, std::chrono::milliseconds limit,
                     std::string_view setting);
   bool fail_cancelled();

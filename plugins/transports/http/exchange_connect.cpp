@@ -49,8 +49,9 @@ task<bool> exchange::obtain_connection(bool fresh) {
     answer = std::move(*resolved_);
   }
   if (answer.addresses.empty()) {
-    co_return fail(RAI_UNAVAILABLE, "dns", "the name " + first.host + " cannot be resolved: " +
-                   answer.error, "check the host name, the network and the DNS settings");
+    co_return fail(RAI_UNAVAILABLE, "dns",
+                   "the name " + first.host + " cannot be resolved: " + answer.error,
+                   "check the host name, the network and the DNS settings");
   }
 
   race_result_.reset();
@@ -69,8 +70,9 @@ task<bool> exchange::obtain_connection(bool fresh) {
   }
   race_.reset();
   if (race_result_->fd < 0) {
-    co_return fail(RAI_UNAVAILABLE, "connect", "cannot connect to " + peer() + " at " +
-                   race_result_->error, "check that it runs and that host and port are right");
+    co_return fail(RAI_UNAVAILABLE, "connect",
+                   "cannot connect to " + peer() + " at " + race_result_->error,
+                   "check that it runs and that host and port are right");
   }
   connection_ = std::make_unique<connection>(core_.loop, race_result_->fd, key_);
   if (!destination_.secure()) co_return true;
@@ -101,8 +103,9 @@ task<bool> exchange::open_tunnel(steady_time deadline) {
         const auto result = decoder.feed(fresh, payload_);
         input_begin_ = input_end_ - fresh.size();
         if (result == response_decoder::result::failed) {
-          co_return fail(RAI_UNAVAILABLE, "proxy", peer() + " answered CONNECT, but " +
-                         decoder.error(), "check that it is an HTTP proxy");
+          co_return fail(RAI_UNAVAILABLE, "proxy",
+                         peer() + " answered CONNECT, but " + decoder.error(),
+                         "check that it is an HTTP proxy");
         }
         if (result == response_decoder::result::more) continue;
         break;
@@ -123,8 +126,8 @@ task<bool> exchange::open_tunnel(steady_time deadline) {
   const int status = decoder.head().status;
   if (status / 100 != 2) {
     outcome_.http_status = status;
-    co_return fail(RAI_UNAVAILABLE, "proxy", peer() + " refused the tunnel with status " +
-                   std::to_string(status),
+    co_return fail(RAI_UNAVAILABLE, "proxy",
+                   peer() + " refused the tunnel with status " + std::to_string(status),
                    status == 407 ? "put user:password@ into https_proxy"
                                  : "ask who runs the proxy, or name the host in no_proxy");
   }
@@ -145,8 +148,8 @@ task<bool> exchange::begin_tls(steady_time deadline) {
     if (got.kind == io_result::some) co_return true;
     if (got.kind == io_result::closed || got.kind == io_result::failed) {
       const bool refused = got.error.find("certificate") != std::string::npos;
-      co_return fail(RAI_UNAVAILABLE, "tls", "TLS failed: " +
-                     (got.error.empty() ? "the connection was closed" : got.error),
+      co_return fail(RAI_UNAVAILABLE, "tls",
+                     "TLS failed: " + (got.error.empty() ? "the connection was closed" : got.error),
                      refused ? "if a company proxy or a private authority signs this server, set "
                                "ca_file of [plugin.http] to its certificate"
                              : "check that the port speaks TLS");

@@ -11,7 +11,9 @@ client_core::client_core(client_settings s)
       pool(settings.max_connections_per_origin),
       tls(settings.tls) {}
 
-client_core::~client_core() { stop(); }
+client_core::~client_core() {
+  stop();
+}
 
 exchange* client_core::find(std::uint64_t id) {
   const auto found = exchanges_.find(id);
@@ -35,9 +37,9 @@ void client_core::begin(std::uint64_t id, http_request request,
   if (stopping_ || exchanges_.size() >= limits::requests_max) {
     outcome refused;
     refused.status = stopping_ ? RAI_CANCELLED : RAI_RESOURCE_EXHAUSTED;
-    refused.message = stopping_ ? "the HTTP client has been stopped"
-                                : "more than " + std::to_string(limits::requests_max) +
-                                      " HTTP requests at once";
+    refused.message =
+        stopping_ ? "the HTTP client has been stopped"
+                  : "more than " + std::to_string(limits::requests_max) + " HTTP requests at once";
     refused.hint = stopping_ ? "" : "wait until some have finished";
     sink->on_finish(refused);
     return;
@@ -91,9 +93,13 @@ void request_handle::resume() const {
 http_client::http_client(client_settings settings)
     : core_(std::make_shared<client_core>(std::move(settings))) {}
 
-http_client::~http_client() { stop(); }
+http_client::~http_client() {
+  stop();
+}
 
-void http_client::stop() { core_->stop(); }
+void http_client::stop() {
+  core_->stop();
+}
 
 request_handle http_client::start(http_request request, std::shared_ptr<response_sink> sink) {
   request_handle handle;

@@ -266,8 +266,11 @@ TEST_CASE("a redirect to another origin loses the credentials") {
   });
   http_client client({});
   http_request request = get(server.url());
-  request.headers = {{"Authorization", "Bearer k"}, {"cookie", "c"},      {"X-Api-Key", "s", true},
-                     {"X-Plain", "p"},              {"Host", "my.name"}};
+  request.headers = {{"Authorization", "Bearer k"},
+                     {"cookie", "c"},
+                     {"X-Api-Key", "s", true},
+                     {"X-Plain", "p"},
+                     {"Host", "my.name"}};
   CHECK(fetch(client, request)->body == "there");
   CHECK(header_of(seen, "authorization").empty());
   CHECK(header_of(seen, "cookie").empty());
@@ -310,9 +313,7 @@ TEST_CASE("an http proxy gets the absolute form and its credentials") {
   client_settings settings;
   settings.proxy.http_proxy = "http://user:pa%3Ass@127.0.0.1:" + std::to_string(proxy.port());
   settings.proxy.no_proxy = "direct.test";
-  settings.lookup = [](const std::string&, std::uint16_t) {
-    return resolved{{}, "no such name"};
-  };
+  settings.lookup = [](const std::string&, std::uint16_t) { return resolved{{}, "no such name"}; };
   http_client client(settings);
   CHECK(fetch(client, get("http://far.test:8080/x?y"))->body == "by proxy");
   CHECK(seen.substr(0, seen.find("\r\n")) == "GET http://far.test:8080/x?y HTTP/1.1");
@@ -402,7 +403,8 @@ TEST_CASE("a large upload arrives") {
 }
 
 TEST_CASE("the body's limit counts what is decompressed") {
-  test_server server(always(answer(gzip(std::string(1'000'000, 'z')), "Content-Encoding: gzip\r\n")));
+  test_server server(
+      always(answer(gzip(std::string(1'000'000, 'z')), "Content-Encoding: gzip\r\n")));
   http_client client({});
   http_request request = get(server.url());
   request.max_body_bytes = 999'999;

@@ -1,13 +1,5 @@
-// What a client does with servers and networks that misbehave, and with cancellation at any moment.
-#include <arpa/inet.h>
-#include <dirent.h>
+// What a client does with servers and networks that misbehave.
 #include <doctest/doctest.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cstring>
-#include <fstream>
-#include <sstream>
 
 #include "test_server.hpp"
 
@@ -34,76 +26,6 @@ outcome fetch_once(const std::string& bytes) {
   auto got = fetch(client, get(server.url()));
   CHECK(got->finishes == 1);
   return got->result;
-}
-
-socket_address loopback(std::uint16_t port) {
-  resolved out;
-  resolve_at_once("127.0.0.1", port, out);
-  return out.addresses.at(0);
-}
-
-// Listens and never accepts, with its queue full: a further connection attempt hangs.
-class hung_listener {
- public:
-  hung_listener() {
-    fds_.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof at;
-    bind(fds_[0], reinterpret_cast<sockaddr*>(&at), sizeof at);
-    listen(fds_[0], 0);
-    getsockname(fds_[0], reinterpret_cast<sockaddr*>(&at), &length);
-    port_ = ntohs(at.sin_port);
-    for (int i = 0; i < 4; ++i) {
-      fds_.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-      connect(fds_.back(), reinterpret_cast<sockaddr*>(&at), sizeof at);
-    }
-  }
-  ~hung_listener() {
-    for (const int fd : fds_) close(fd);
-  }
-  std::uint16_t port() const { return port_; }
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/"; }
-
- private:
-  std::vector<int> fds_;
-  std::uint16_t port_ = 0;
-};
-
-// A gate that many may wait at, until it is opened.
-class gate {
- public:
-  ~gate() { open(); }
-  void open() {
-    std::lock_guard lock(mutex_);
-    open_ = true;
-    changed_.notify_all();
-  }
-  void pass() {
-    std::unique_lock lock(mutex_);
-    ++waiting_;
-    changed_.notify_all();
-    changed_.wait(lock, [this] { return open_; });
-  }
-  bool wait_until_waited_at(int count = 1) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(20), [&] { return waiting_ >= count; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool open_ = false;
-  int waiting_ = 0;
-};
-
-std::size_t entries_of(const char* directory) {
-  DIR* d = opendir(directory);
-  std::size_t count = 0;
-  while (readdir(d)) ++count;
-  closedir(d);
-  return count;
 }
 
 }  // namespace
@@ -136,8 +58,8 @@ TEST_CASE("what came before the cut is delivered") {
 
 TEST_CASE("a compressed body that ends early or is damaged") {
   const std::string whole = gzip(std::string(1000, 'x') + "tail");
-  const outcome cut = fetch_once(answer(whole.substr(0, whole.size() - 9),
-                                        "Content-Encoding: gzip\r\n"));
+  const outcome cut =
+      fetch_once(answer(whole.substr(0, whole.size() - 9), "Content-Encoding: gzip\r\n"));
   CHECK(cut.status == RAI_UNAVAILABLE);
   CHECK(cut.kind == "truncated");
   std::string damaged = whole;
@@ -154,17 +76,26 @@ TEST_CASE("answers that are not HTTP/1") {
   for (int i = 0; i < 100; ++i) interim += "HTTP/1.1 100 Continue\r\n\r\n";
   const std::string chunked = head + "Transfer-Encoding: chunked\r\n\r\n";
   for (const std::string& bytes :
-       {std::string("garbage\r\n\r\n"), std::string("SSH-2.0-OpenSSH_9.2\r\n"),
-        std::string("HTTP/3.9 200 OK\r\n\r\n"), std::string("HTTP/1.1 9999 OK\r\n\r\n"),
-        std::string(3000, '\0'), head + "no colon\r\n\r\n", head + "bad\x01name: x\r\n\r\n",
+       {std::string("garbage\r\n\r\n"),
+        std::string("SSH-2.0-OpenSSH_9.2\r\n"),
+        std::string("HTTP/3.9 200 OK\r\n\r\n"),
+        std::string("HTTP/1.1 9999 OK\r\n\r\n"),
+        std::string(3000, '\0'),
+        head + "no colon\r\n\r\n",
+        head + "bad\x01name: x\r\n\r\n",
         head + "X: " + std::string(1 << 20, 'v') + "\r\n\r\n",
-        "HTTP/1.1 200 " + std::string(1 << 20, 'r') + "\r\n\r\n", many_fields + "\r\n",
-        interim + answer("x"), std::string("HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n"),
+        "HTTP/1.1 200 " + std::string(1 << 20, 'r') + "\r\n\r\n",
+        many_fields + "\r\n",
+        interim + answer("x"),
+        std::string("HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n"),
         head + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
-        head + "Content-Length: -5\r\n\r\nhello", head + "Content-Length: 5x\r\n\r\nhello",
+        head + "Content-Length: -5\r\n\r\nhello",
+        head + "Content-Length: 5x\r\n\r\nhello",
         head + "Content-Length: 99999999999999999999999\r\n\r\nhello",
-        head + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", chunked + "zz\r\nhello",
-        chunked + "5\r\nhelloXX0\r\n\r\n", chunked + "fffffffffffffffffffff\r\nhello",
+        head + "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        chunked + "zz\r\nhello",
+        chunked + "5\r\nhelloXX0\r\n\r\n",
+        chunked + "fffffffffffffffffffff\r\nhello",
         chunked + "5;" + std::string(40'000, 'e') + "\r\nhello",
         chunked + "0\r\n" + "T: " + std::string(200'000, 't') + "\r\n\r\n"}) {
     const outcome got = fetch_once(bytes);
@@ -188,7 +119,6 @@ TEST_CASE("bytes behind the answer end the connection's use") {
 
 TEST_CASE("a pooled connection that has gone is replaced once") {
   SUBCASE("closed while it was idle") {
-    gate closed;
     test_server server([&](peer& p) {
       p.read_request();
       p.send(answer("x"));
@@ -334,7 +264,9 @@ TEST_CASE("each timeout names its kind") {
 
 TEST_CASE("refused, unknown") {
   std::uint16_t port = 0;
-  { port = test_server([](peer&) {}).port(); }
+  {
+    port = test_server([](peer&) {}).port();
+  }
   client_settings settings;
   settings.lookup = [](const std::string&, std::uint16_t) { return resolved{{}, "no such name"}; };
   http_client client(settings);
@@ -350,9 +282,10 @@ TEST_CASE("refused, unknown") {
 
 TEST_CASE("requests that must not be sent") {
   http_client client({});
-  for (const char* url : {"", "x", "ftp://a/", "http://", "http:///x", "http://a b/", "http://a/\r\nX: y",
-                          "http://a/ b", "http://a:0/", "http://a:99999/", "http://u:p@a/",
-                          "http://[::1/", "http://a\nb/", "http://b\xc3\xbc.de/"}) {
+  for (const char* url :
+       {"", "x", "ftp://a/", "http://", "http:///x", "http://a b/", "http://a/\r\nX: y",
+        "http://a/ b", "http://a:0/", "http://a:99999/", "http://u:p@a/", "http://[::1/",
+        "http://a\nb/", "http://b\xc3\xbc.de/"}) {
     const auto got = fetch(client, get(url))->result;
     INFO(url);
     CHECK(got.status == RAI_INVALID_ARGUMENT);
@@ -362,9 +295,10 @@ TEST_CASE("requests that must not be sent") {
     const char* name;
     const char* value;
   };
-  for (const bad& b : {bad{"X", "a\r\nEvil: 1"}, bad{"X", "a\nb"}, bad{"X", "a\rb"}, bad{"X\r\nE", "v"},
-                       bad{"", "v"}, bad{"X y", "v"}, bad{"Content-Length", "5"},
-                       bad{"transfer-encoding", "chunked"}, bad{"X", "\x01"}}) {
+  for (const bad& b :
+       {bad{"X", "a\r\nEvil: 1"}, bad{"X", "a\nb"}, bad{"X", "a\rb"}, bad{"X\r\nE", "v"},
+        bad{"", "v"}, bad{"X y", "v"}, bad{"Content-Length", "5"},
+        bad{"transfer-encoding", "chunked"}, bad{"X", "\x01"}}) {
     http_request request = get("http://127.0.0.1:1/");
     request.headers = {{b.name, b.value}};
     const auto got = fetch(client, request)->result;
@@ -383,138 +317,16 @@ TEST_CASE("the next address is tried when one hangs or refuses") {
   });
   hung_listener hung;
   std::uint16_t dead = 0;
-  { dead = test_server([](peer&) {}).port(); }
+  {
+    dead = test_server([](peer&) {}).port();
+  }
   client_settings settings;
   settings.lookup = [&](const std::string&, std::uint16_t) {
-    return resolved{{loopback(dead), loopback(hung.port()), loopback(dead), loopback(server.port())},
-                    {}};
+    return resolved{
+        {loopback(dead), loopback(hung.port()), loopback(dead), loopback(server.port())}, {}};
   };
   http_client client(settings);
   CHECK(fetch(client, get("http://several.test/"))->body == "reached");
-}
-
-TEST_CASE("a name server that hangs does not hold up other names") {
-  gate end;
-  test_server server([](peer& p) {
-    p.read_request();
-    p.send(answer("fast"));
-  });
-  client_settings settings;
-  settings.lookup = [&](const std::string& host, std::uint16_t) {
-    if (host == "slow.test") end.pass();
-    return resolved{{loopback(server.port())}, {}};
-  };
-  http_client client(settings);
-  auto slow = std::make_shared<recorder>();
-  auto handle = client.start(get("http://slow.test/"), slow);
-  REQUIRE(end.wait_until_waited_at());
-  CHECK(fetch(client, get("http://fast.test/"))->body == "fast");
-  handle.cancel();
-  REQUIRE(slow->wait_finished());
-  CHECK(slow->result.status == RAI_CANCELLED);
-  end.open();
-}
-
-TEST_CASE("cancel finishes a request wherever it is") {
-  gate reached;
-  gate end;
-  client_settings settings;
-  settings.max_connections_per_origin = 1;
-  settings.lookup = [&](const std::string&, std::uint16_t) {
-    reached.pass();
-    end.pass();
-    return resolved{{}, "late"};
-  };
-  reached.open();
-  http_client client(settings);
-  auto sink = std::make_shared<recorder>();
-  auto cancel_and_check = [&](const request_handle& handle) {
-    handle.cancel();
-    handle.cancel();
-    REQUIRE(sink->wait_finished());
-    CHECK(sink->result.status == RAI_CANCELLED);
-    CHECK(sink->finishes == 1);
-  };
-  SUBCASE("at once") { cancel_and_check(client.start(get("http://slow.test/"), sink)); }
-  SUBCASE("looking up the name") {
-    auto handle = client.start(get("http://slow.test/"), sink);
-    REQUIRE(reached.wait_until_waited_at());
-    cancel_and_check(handle);
-  }
-  SUBCASE("connecting") {
-    hung_listener hung;
-    auto handle = client.start(get(hung.url()), sink);
-    cancel_and_check(handle);
-  }
-  SUBCASE("in the TLS handshake") {
-    test_server server([&](peer& p) {
-      reached.pass();
-      p.wait_until_closed();
-    });
-    auto handle = client.start(
-        get("https://127.0.0.1:" + std::to_string(server.port()) + "/"), sink);
-    REQUIRE(reached.wait_until_waited_at());
-    cancel_and_check(handle);
-  }
-  SUBCASE("sending") {
-    test_server server([&](peer&) {
-      reached.pass();
-      end.pass();
-    });
-    http_request request = get(server.url());
-    request.body.assign(64 * 1024 * 1024, 'x');
-    auto handle = client.start(request, sink);
-    REQUIRE(reached.wait_until_waited_at());
-    cancel_and_check(handle);
-    end.open();
-  }
-  SUBCASE("waiting for the answer, and another for its connection") {
-    test_server server([&](peer& p) {
-      p.read_request();
-      reached.pass();
-      p.wait_until_closed();
-    });
-    auto first = std::make_shared<recorder>();
-    auto handle = client.start(get(server.url()), first);
-    REQUIRE(reached.wait_until_waited_at());
-    cancel_and_check(client.start(get(server.url()), sink));
-    handle.cancel();
-    REQUIRE(first->wait_finished());
-    CHECK(server.connections() == 1);
-  }
-  SUBCASE("in the body, and paused") {
-    test_server server([&](peer& p) {
-      p.read_request();
-      p.send("HTTP/1.1 200 OK\r\n\r\nendless");
-      p.wait_until_closed();
-    });
-    auto other = std::make_shared<recorder>();
-    auto handle = client.start(get(server.url()), other);
-    REQUIRE(other->wait_body(1));
-    handle.cancel();
-    REQUIRE(other->wait_finished());
-    CHECK(other->result.body_bytes == 7);
-    sink->on_piece = [](std::string_view) { return sink_flow::pause; };
-    auto paused = client.start(get(server.url()), sink);
-    REQUIRE(sink->wait_body(1));
-    cancel_and_check(paused);
-    paused.resume();
-  }
-  end.open();
-}
-
-TEST_CASE("a sink that says stop is cancelled") {
-  test_server server([](peer& p) {
-    p.read_request();
-    p.send("HTTP/1.1 200 OK\r\n\r\nendless");
-    p.wait_until_closed();
-  });
-  http_client client({});
-  auto sink = std::make_shared<recorder>();
-  sink->on_piece = [](std::string_view) { return sink_flow::stop; };
-  client.start(get(server.url()), sink);
-  REQUIRE(sink->wait_finished());
-  CHECK(sink->result.status == RAI_CANCELLED);
 }
 
 TEST_CASE("an answer that comes before the upload has ended is received") {
@@ -540,70 +352,4 @@ TEST_CASE("an answer that comes before the upload has ended is received") {
       CHECK(got->result.kind == "reset");
     }
   }
-}
-
-TEST_CASE("stopping cancels everything and leaves nothing behind") {
-  const auto cycle = [] {
-    test_server server([](peer& p) {
-      p.read_request();
-      p.send("HTTP/1.1 200 OK\r\n\r\nendless");
-      p.wait_until_closed();
-    });
-    auto client = std::make_unique<http_client>(client_settings());
-    std::vector<std::shared_ptr<recorder>> sinks;
-    request_handle handle;
-    for (int i = 0; i < 20; ++i) {
-      sinks.push_back(std::make_shared<recorder>());
-      handle = client->start(get(server.url()), sinks.back());
-    }
-    REQUIRE(sinks.front()->wait_body(1));
-    client->stop();
-    for (auto& sink : sinks) {
-      CHECK(sink->finishes == 1);
-      CHECK(sink->result.status == RAI_CANCELLED);
-    }
-    auto late = std::make_shared<recorder>();
-    client->start(get(server.url()), late);
-    CHECK(late->finishes == 1);
-    client.reset();
-    handle.cancel();
-    handle.resume();
-  };
-  cycle();
-  const auto threads = entries_of("/proc/self/task");
-  const auto files = entries_of("/proc/self/fd");
-  cycle();
-  CHECK(entries_of("/proc/self/task") == threads);
-  CHECK(entries_of("/proc/self/fd") == files);
-}
-
-TEST_CASE("a client that was never used has no thread and no descriptor to speak of") {
-  const auto threads = entries_of("/proc/self/task");
-  http_client client({});
-  CHECK(entries_of("/proc/self/task") == threads);
-}
-
-TEST_CASE("no timer runs when nothing is going on") {
-  test_server server([](peer& p) {
-    while (!p.read_request().empty()) p.send(answer("x"));
-  });
-  http_client client({});
-  CHECK(fetch(client, get(server.url()))->body == "x");
-  // A second request runs after the first has been cleared away; wait likewise for its own end.
-  auto armed = [] {
-    int count = 0;
-    DIR* d = opendir("/proc/self/fdinfo");
-    while (const dirent* entry = readdir(d)) {
-      std::ifstream in("/proc/self/fdinfo/" + std::string(entry->d_name));
-      std::stringstream text;
-      text << in.rdbuf();
-      const auto at = text.str().find("it_value: ");
-      if (at != std::string::npos && text.str().compare(at, 16, "it_value: (0, 0)") != 0) ++count;
-    }
-    closedir(d);
-    return count;
-  };
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (armed() != 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
-  CHECK(armed() == 0);
 }

@@ -60,22 +60,22 @@ TEST_CASE("locations") {
 }
 
 TEST_CASE("hosts that a proxy is not used for") {
-  const proxy_table table({"http://p:1", "http://p:2", "", " .corp.test, *.wild.test,10.0.0.0/8 "
+  const proxy_table table({"http://p:1", "http://p:2", "",
+                           " .corp.test, *.wild.test,10.0.0.0/8 "
                            "192.0.2.7,only.test:8443,2001:db8::/32,BIG.test"});
   struct row {
     const char* url;
     bool direct;
   };
-  for (const row& r :
-       {row{"http://localhost/", true}, row{"http://x.localhost/", true},
-        row{"http://127.1.2.3/", true}, row{"http://[::1]/", true}, row{"http://corp.test/", true},
-        row{"http://a.corp.test/", true}, row{"http://acorp.test/", false},
-        row{"http://a.wild.test/", true}, row{"http://10.255.0.1/", true},
-        row{"http://11.0.0.1/", false}, row{"http://192.0.2.7/", true},
-        row{"http://192.0.2.8/", false}, row{"https://only.test:8443/", true},
-        row{"https://only.test/", false}, row{"http://[2001:db8:5::1]/", true},
-        row{"http://[2001:db9::1]/", false}, row{"http://big.TEST/", true},
-        row{"http://10.example.test/", false}}) {
+  for (const row& r : {row{"http://localhost/", true}, row{"http://x.localhost/", true},
+                       row{"http://127.1.2.3/", true}, row{"http://[::1]/", true},
+                       row{"http://corp.test/", true}, row{"http://a.corp.test/", true},
+                       row{"http://acorp.test/", false}, row{"http://a.wild.test/", true},
+                       row{"http://10.255.0.1/", true}, row{"http://11.0.0.1/", false},
+                       row{"http://192.0.2.7/", true}, row{"http://192.0.2.8/", false},
+                       row{"https://only.test:8443/", true}, row{"https://only.test/", false},
+                       row{"http://[2001:db8:5::1]/", true}, row{"http://[2001:db9::1]/", false},
+                       row{"http://big.TEST/", true}, row{"http://10.example.test/", false}}) {
     url u;
     std::string problem;
     REQUIRE(parse_url(r.url, url_strictness::exact, u, problem));
@@ -95,9 +95,7 @@ TEST_CASE("hosts that a proxy is not used for") {
 }
 
 TEST_CASE("settings") {
-  const auto read = [](const char* text) {
-    return read_settings(json::parse(text).as_object());
-  };
+  const auto read = [](const char* text) { return read_settings(json::parse(text).as_object()); };
   const client_settings none = read("{}");
   CHECK(none.connect_timeout == std::chrono::seconds(10));
   CHECK(none.idle_timeout == std::chrono::seconds(300));
@@ -110,16 +108,13 @@ TEST_CASE("settings") {
   CHECK(some.proxy.https_proxy == "http://p");
   CHECK(some.tls.ca_file == "/c");
   for (const char* bad : {R"({"connect_timeout":"soon"})", R"({"connect_timeout":"0s"})",
-                          R"({"max_connections_per_origin":0})",
-                          R"({"user_agent":"a\r\nX: y"})"}) {
+                          R"({"max_connections_per_origin":0})", R"({"user_agent":"a\r\nX: y"})"}) {
     CHECK_THROWS_AS(read(bad), rustic::failure);
   }
 }
 
 TEST_CASE("requests") {
-  const auto read = [](const char* text) {
-    return read_request(json::parse(text).as_object());
-  };
+  const auto read = [](const char* text) { return read_request(json::parse(text).as_object()); };
   const auto full = read(
       R"({"method":"POST","url":"http://a/","headers":[["A","b"],["Authorization",
           {"prefix":"Bearer ","secret":"env:KEY"}]],"idle_timeout_ms":5,"max_redirects":99,
@@ -136,9 +131,10 @@ TEST_CASE("requests") {
   CHECK_FALSE(full.request.connect_timeout);
   CHECK(full.request.max_redirects == limits::redirects_max);
   CHECK(full.request.max_body_bytes == 7);
-  for (const char* bad : {"{}", R"({"url":"u","headers":{}})", R"({"url":"u","headers":[["a"]]})",
-                          R"({"url":"u","headers":[["a",1]]})", R"({"url":"u","headers":[["a",{}]]})",
-                          R"({"url":"u","idle_timeout_ms":0})", R"({"url":"u","max_redirects":-1})"}) {
+  for (const char* bad :
+       {"{}", R"({"url":"u","headers":{}})", R"({"url":"u","headers":[["a"]]})",
+        R"({"url":"u","headers":[["a",1]]})", R"({"url":"u","headers":[["a",{}]]})",
+        R"({"url":"u","idle_timeout_ms":0})", R"({"url":"u","max_redirects":-1})"}) {
     INFO(bad);
     CHECK_THROWS_AS(read(bad), rustic::failure);
   }

@@ -116,8 +116,7 @@ TEST_CASE("a server that does not speak TLS") {
     p.wait_until_closed();
   });
   http_client client({});
-  auto got =
-      fetch(client, get("https://localhost:" + std::to_string(server.port()) + "/"))->result;
+  auto got = fetch(client, get("https://localhost:" + std::to_string(server.port()) + "/"))->result;
   CHECK(got.status == RAI_UNAVAILABLE);
   CHECK(got.kind == "tls");
 }
@@ -204,9 +203,10 @@ TEST_CASE("proxies that refuse or are none") {
     const char* answer;
     const char* in_message;
   };
-  for (const wrong& w : {wrong{"HTTP/1.1 407 Auth\r\nContent-Length: 0\r\n\r\n", "407"},
-                         wrong{"HTTP/1.1 403 No\r\n\r\n", "403"}, wrong{"nonsense\r\n\r\n", "CONNECT"},
-                         wrong{"HTTP/1.1 200 OK\r\n\r\nearly", "before"}, wrong{"", "CONNECT"}}) {
+  for (const wrong& w :
+       {wrong{"HTTP/1.1 407 Auth\r\nContent-Length: 0\r\n\r\n", "407"},
+        wrong{"HTTP/1.1 403 No\r\n\r\n", "403"}, wrong{"nonsense\r\n\r\n", "CONNECT"},
+        wrong{"HTTP/1.1 200 OK\r\n\r\nearly", "before"}, wrong{"", "CONNECT"}}) {
     test_server proxy([&](peer& p) {
       p.read_request();
       p.send(w.answer);

@@ -54,7 +54,9 @@ inflater::inflater(content_coding coding) : impl_(std::make_unique<impl>(coding)
 
 inflater::~inflater() = default;
 
-bool inflater::complete() const { return !impl_->any || impl_->ended; }
+bool inflater::complete() const {
+  return !impl_->any || impl_->ended;
+}
 
 bool inflater::step(std::string_view& input, char* out, std::size_t capacity, std::size_t& given) {
   impl& s = *impl_;

@@ -14,7 +14,7 @@ using namespace rustic::http;
 // One call of `request`. Kept by the host's op until release and by the client until on_finish.
 class served_request final : public response_sink,
                              public std::enable_shared_from_this<served_request> {
- public:
+public:
   served_request(const rai_host& host, rai_call id, http_client& client)
       : host_(host), id_(id), client_(client) {}
 
@@ -47,7 +47,7 @@ class served_request final : public response_sink,
     handle_.resume();
   }
 
- private:
+private:
   struct resolution {
     std::shared_ptr<served_request> owner;
     const secret_header& header;
@@ -80,8 +80,7 @@ class served_request final : public response_sink,
             header.prefix + std::string(require_text(result, "value", "answer of rustic.secret"));
       } else {
         error problem = read_error(static_cast<status_code>(status), answer);
-        problem.message = "the secret for header " +
-                          described_.request.headers[header.index].name +
+        problem.message = "the secret for header " + described_.request.headers[header.index].name +
                           " cannot be had: " + problem.message;
         std::lock_guard lock(mutex_);
         if (!problem_) problem_ = std::move(problem);
@@ -164,7 +163,7 @@ class served_request final : public response_sink,
 };
 
 class http_plugin {
- public:
+public:
   explicit http_plugin(setup& s) : host_(s.host()), client_(read_settings(s.config())) {
     rai_service service{};
     service.struct_size = sizeof service;
@@ -177,7 +176,7 @@ class http_plugin {
 
   void stop() { client_.stop(); }
 
- private:
+private:
   using owner = std::shared_ptr<served_request>;
 
   void call(const rai_request& request, rai_call id, rai_op& op) noexcept {
@@ -185,7 +184,8 @@ class http_plugin {
     try {
       kept = std::make_unique<owner>(std::make_shared<served_request>(host_, id, client_));
     } catch (...) {
-      host_.finish(host_.self, id, RAI_RESOURCE_EXHAUSTED, to_str("{\"message\":\"out of memory\"}"));
+      host_.finish(host_.self, id, RAI_RESOURCE_EXHAUSTED,
+                   to_str("{\"message\":\"out of memory\"}"));
       return;
     }
     const owner served = *kept;  // the call may be released before begin has returned

@@ -94,8 +94,8 @@ bool proxy_table::bypassed(const url& destination) const {
 bool proxy_table::choose(const url& destination, std::optional<url>& out,
                          std::string& problem) const {
   out.reset();
-  const bool own = destination.secure() ? !settings_.https_proxy.empty()
-                                        : !settings_.http_proxy.empty();
+  const bool own =
+      destination.secure() ? !settings_.https_proxy.empty() : !settings_.http_proxy.empty();
   const std::string& text = !own                   ? settings_.all_proxy
                             : destination.secure() ? settings_.https_proxy
                                                    : settings_.http_proxy;

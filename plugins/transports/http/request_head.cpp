@@ -33,7 +33,7 @@ bool same_name(std::string_view a, std::string_view lower_case) {
 
 // These describe the connection or the framing, which are the transport's.
 constexpr std::string_view reserved[] = {
-    "connection", "content-length", "expect",  "keep-alive",        "proxy-authorization",
+    "connection", "content-length", "expect",  "keep-alive",       "proxy-authorization",
     "te",         "trailer",        "upgrade", "proxy-connection", "transfer-encoding"};
 
 bool has_header(const http_request& request, std::string_view lower_case_name) {
@@ -111,8 +111,8 @@ std::string request_head(const head_spec& spec) {
     append_header(out, "Proxy-Authorization", basic_credentials(spec.proxy->userinfo));
   }
   for (const auto& header : request.headers) append_header(out, header.name, header.value);
-  const bool has_meaning = request.method == "POST" || request.method == "PUT" ||
-                           request.method == "PATCH";
+  const bool has_meaning =
+      request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
   if (!request.body.empty() || has_meaning) {
     append_header(out, "Content-Length", std::to_string(request.body.size()));
   }
@@ -141,9 +141,9 @@ void follow_redirect(http_request& request, int status, const url& from, const u
   }
   const bool cross_origin = !from.same_origin(to);
   std::erase_if(request.headers, [&](const request_header& header) {
-    if (to_get && (same_name(header.name, "content-type") ||
-                   same_name(header.name, "content-encoding") ||
-                   same_name(header.name, "content-language"))) {
+    if (to_get &&
+        (same_name(header.name, "content-type") || same_name(header.name, "content-encoding") ||
+         same_name(header.name, "content-language"))) {
       return true;
     }
     return cross_origin && (header.secret || same_name(header.name, "authorization") ||

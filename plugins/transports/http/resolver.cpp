@@ -73,7 +73,8 @@ resolved system_lookup(const std::string& host, std::uint16_t port) {
   addrinfo* found = nullptr;
   const int status = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
   if (status != 0) {
-    out.error = status == EAI_SYSTEM ? std::generic_category().message(errno) : gai_strerror(status);
+    out.error =
+        status == EAI_SYSTEM ? std::generic_category().message(errno) : gai_strerror(status);
     return out;
   }
   for (const addrinfo* a = found; a; a = a->ai_next) {

@@ -22,7 +22,7 @@ std::string lower(string_view text) {
 }
 
 class parser final : public beast::http::basic_parser<false> {
- public:
+public:
   explicit parser(bool bodyless) {
     header_limit(limits::head_bytes_max);
     body_limit(boost::none);
@@ -33,7 +33,7 @@ class parser final : public beast::http::basic_parser<false> {
   std::string* body = nullptr;
   bool too_many_fields = false;
 
- private:
+private:
   void on_request_impl(beast::http::verb, string_view, string_view, int, error_code&) override {}
   void on_response_impl(int code, string_view, int version, error_code&) override {
     head.status = code;
@@ -126,7 +126,8 @@ response_decoder::result response_decoder::feed(std::string_view& input, std::st
     // The head alone first, so that it can be handed on before the body.
     p.eager(s.head_given);
     error_code error;
-    const std::size_t consumed = p.put(boost::asio::const_buffer(input.data(), input.size()), error);
+    const std::size_t consumed =
+        p.put(boost::asio::const_buffer(input.data(), input.size()), error);
     input.remove_prefix(consumed);
     if (error == beast::http::error::need_more) {
       if (!s.head_given && input.size() >= limits::head_bytes_max) {
@@ -140,10 +141,10 @@ response_decoder::result response_decoder::feed(std::string_view& input, std::st
       return result::more;
     }
     if (error == beast::http::error::header_limit) {
-      return s.fail(p.too_many_fields ? "it has more than " +
-                                            std::to_string(limits::head_fields_max) + " headers"
-                                      : "its headers are larger than " +
-                                            std::to_string(limits::head_bytes_max) + " bytes");
+      return s.fail(p.too_many_fields
+                        ? "it has more than " + std::to_string(limits::head_fields_max) + " headers"
+                        : "its headers are larger than " + std::to_string(limits::head_bytes_max) +
+                              " bytes");
     }
     if (error) return s.fail("it is not valid HTTP/1 (" + error.message() + ")");
     if (s.head_given || !p.is_header_done()) continue;
@@ -174,12 +175,20 @@ response_decoder::result response_decoder::close() {
                              : "the connection was closed before an answer came");
 }
 
-bool response_decoder::started() const { return impl_->started; }
-const response_head& response_decoder::head() const { return impl_->current->head; }
+bool response_decoder::started() const {
+  return impl_->started;
+}
+const response_head& response_decoder::head() const {
+  return impl_->current->head;
+}
 bool response_decoder::keep_alive() const {
   return impl_->current->is_done() && impl_->current->keep_alive();
 }
-bool response_decoder::truncated() const { return impl_->truncated; }
-const std::string& response_decoder::error() const { return impl_->error; }
+bool response_decoder::truncated() const {
+  return impl_->truncated;
+}
+const std::string& response_decoder::error() const {
+  return impl_->error;
+}
 
 }  // namespace rustic::http

@@ -12,7 +12,7 @@ namespace rustic::http {
 
 struct response_head {
   int status = 0;
-  std::string version;  // "1.1" or "1.0"
+  std::string version;                                       // "1.1" or "1.0"
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
 
   // The first value, or nothing.
@@ -20,7 +20,7 @@ struct response_head {
 };
 
 class response_decoder {
- public:
+public:
   // bodyless: the answer to a HEAD or CONNECT request.
   explicit response_decoder(bool bodyless);
   ~response_decoder();
@@ -49,7 +49,7 @@ class response_decoder {
   bool truncated() const;
   const std::string& error() const;
 
- private:
+private:
   struct impl;
   std::unique_ptr<impl> impl_;
 };

@@ -1,9 +1,9 @@
 // A coroutine that starts at once and that another coroutine may await. For one thread.
 //
 // Starting at once keeps a loop of tasks that never wait from growing the stack: such a task has
-// ended before it is awaited. GCC 12 destroys temporaries twice or not at all when co_await stands in
-// a condition or has arguments with a destructor: await into a variable, from names. A task must not be destroyed while it is suspended inside a wait that
-// will still resume it.
+// ended before it is awaited. GCC 12 destroys temporaries twice or not at all when co_await stands
+// in a condition or has arguments with a destructor: await into a variable, from names. A task must
+// not be destroyed while it is suspended inside a wait that will still resume it.
 #pragma once
 #include <coroutine>
 #include <exception>
@@ -14,7 +14,7 @@ namespace rustic::http {
 
 template <class T>
 class [[nodiscard]] task {
- public:
+public:
   struct promise_type {
     std::optional<T> value;
     std::exception_ptr failure;
@@ -54,7 +54,7 @@ class [[nodiscard]] task {
     return std::move(*self_.promise().value);
   }
 
- private:
+private:
   explicit task(std::coroutine_handle<promise_type> self) : self_(self) {}
   std::coroutine_handle<promise_type> self_;
 };

@@ -57,7 +57,9 @@ peer::~peer() {
   if (ssl_) SSL_free(ssl_);
 }
 
-bool peer::resumed() const { return ssl_ && SSL_session_reused(ssl_) == 1; }
+bool peer::resumed() const {
+  return ssl_ && SSL_session_reused(ssl_) == 1;
+}
 
 bool peer::accept_tls(ssl_ctx_st* tls) {
   ssl_ = SSL_new(tls);
@@ -236,10 +238,54 @@ void test_server::accept_all() {
   }
 }
 
+hung_listener::hung_listener() {
+  fds_.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof at;
+  bind(fds_[0], reinterpret_cast<sockaddr*>(&at), sizeof at);
+  listen(fds_[0], 0);
+  getsockname(fds_[0], reinterpret_cast<sockaddr*>(&at), &length);
+  port_ = ntohs(at.sin_port);
+  for (int i = 0; i < 4; ++i) {
+    fds_.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    connect(fds_.back(), reinterpret_cast<sockaddr*>(&at), sizeof at);
+  }
+}
+
+hung_listener::~hung_listener() {
+  for (const int fd : fds_) ::close(fd);
+}
+
+void gate::open() {
+  std::lock_guard lock(mutex_);
+  open_ = true;
+  changed_.notify_all();
+}
+
+void gate::pass() {
+  std::unique_lock lock(mutex_);
+  ++waiting_;
+  changed_.notify_all();
+  changed_.wait(lock, [this] { return open_; });
+}
+
+bool gate::wait_until_waited_at() {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, std::chrono::seconds(20), [this] { return waiting_ > 0; });
+}
+
+socket_address loopback(std::uint16_t port) {
+  resolved out;
+  resolve_at_once("127.0.0.1", port, out);
+  return out.addresses.at(0);
+}
+
 std::string answer(std::string_view body, std::string_view extra_headers, int status) {
-  return "HTTP/1.1 " + std::to_string(status) + " X\r\nContent-Length: " +
-         std::to_string(body.size()) + "\r\n" + std::string(extra_headers) + "\r\n" +
-         std::string(body);
+  return "HTTP/1.1 " + std::to_string(status) +
+         " X\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" +
+         std::string(extra_headers) + "\r\n" + std::string(body);
 }
 
 std::string chunk(std::string_view body) {
@@ -248,9 +294,15 @@ std::string chunk(std::string_view body) {
   return size + std::string(body) + "\r\n";
 }
 
-std::string gzip(std::string_view text) { return compressed(text, 15 + 16); }
-std::string deflate_raw(std::string_view text) { return compressed(text, -15); }
-std::string deflate_zlib(std::string_view text) { return compressed(text, 15); }
+std::string gzip(std::string_view text) {
+  return compressed(text, 15 + 16);
+}
+std::string deflate_raw(std::string_view text) {
+  return compressed(text, -15);
+}
+std::string deflate_zlib(std::string_view text) {
+  return compressed(text, 15);
+}
 
 std::string header_of(const std::string& request, std::string name) {
   const std::string head = request.substr(0, request.find("\r\n\r\n") + 2);

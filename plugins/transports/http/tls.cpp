@@ -36,7 +36,9 @@ struct method_deleter {
   void operator()(BIO_METHOD* m) const { BIO_meth_free(m); }
 };
 
-int clamp(std::size_t size) { return static_cast<int>(std::min<std::size_t>(size, INT_MAX)); }
+int clamp(std::size_t size) {
+  return static_cast<int>(std::min<std::size_t>(size, INT_MAX));
+}
 
 std::string newest_error() {
   const unsigned long code = ERR_peek_last_error();
@@ -51,7 +53,9 @@ struct socket_state {
   int error_number = 0;
 };
 
-socket_state& state_of(BIO* bio) { return *static_cast<socket_state*>(BIO_get_data(bio)); }
+socket_state& state_of(BIO* bio) {
+  return *static_cast<socket_state*>(BIO_get_data(bio));
+}
 
 int bio_result(BIO* bio, ssize_t n, bool reading) {
   BIO_clear_retry_flags(bio);
@@ -69,8 +73,8 @@ int bio_result(BIO* bio, ssize_t n, bool reading) {
 }
 
 int bio_write(BIO* bio, const char* from, int size) {
-  return bio_result(
-      bio, send(state_of(bio).fd, from, static_cast<std::size_t>(size), MSG_NOSIGNAL), false);
+  return bio_result(bio, send(state_of(bio).fd, from, static_cast<std::size_t>(size), MSG_NOSIGNAL),
+                    false);
 }
 
 int bio_read(BIO* bio, char* to, int size) {
@@ -150,7 +154,8 @@ io_result tls_stream::impl::give(int status) {
   const long verified = SSL_get_verify_result(ssl.get());
   if (verified != X509_V_OK) {
     out.error_number = 0;
-    out.error = std::string("its certificate was refused: ") + X509_verify_cert_error_string(verified);
+    out.error =
+        std::string("its certificate was refused: ") + X509_verify_cert_error_string(verified);
   } else if (out.error_number != 0) {
     out.error = std::generic_category().message(out.error_number);
   } else if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
@@ -215,9 +220,12 @@ io_result tls_stream::write(const char* from, std::size_t size) {
   return out;
 }
 
-bool tls_stream::resumed() const { return SSL_session_reused(impl_->ssl.get()) == 1; }
+bool tls_stream::resumed() const {
+  return SSL_session_reused(impl_->ssl.get()) == 1;
+}
 
-tls_client::tls_client(tls_settings settings) : impl_(std::make_unique<impl>(std::move(settings))) {}
+tls_client::tls_client(tls_settings settings)
+    : impl_(std::make_unique<impl>(std::move(settings))) {}
 
 tls_client::~tls_client() = default;
 
@@ -239,13 +247,12 @@ bool tls_client::impl::prepare(std::string& problem) {
 
   SSL_CTX_set_min_proto_version(fresh.get(), TLS1_2_VERSION);
   SSL_CTX_set_verify(fresh.get(), SSL_VERIFY_PEER, nullptr);
-  SSL_CTX_set_mode(fresh.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                    SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_mode(fresh.get(), SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   // One recv() then serves many records.
   SSL_CTX_set_read_ahead(fresh.get(), 1);
   SSL_CTX_set_default_read_buffer_len(fresh.get(), limits::piece_bytes_max);
-  SSL_CTX_set_session_cache_mode(fresh.get(),
-                                 SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+  SSL_CTX_set_session_cache_mode(fresh.get(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(fresh.get(), tls_stream::impl::on_session);
   static constexpr unsigned char protocols[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
   SSL_CTX_set_alpn_protos(fresh.get(), protocols, sizeof protocols);
@@ -253,8 +260,8 @@ bool tls_client::impl::prepare(std::string& problem) {
   if (!settings.ca_path.empty()) {
     if (access(settings.ca_path.c_str(), R_OK | X_OK) != 0 ||
         SSL_CTX_load_verify_dir(fresh.get(), settings.ca_path.c_str()) != 1) {
-      problem = "ca_path " + settings.ca_path + " cannot be read: " +
-                std::generic_category().message(errno);
+      problem = "ca_path " + settings.ca_path +
+                " cannot be read: " + std::generic_category().message(errno);
       return false;
     }
   } else if (access(system_ca_path, R_OK | X_OK) == 0) {

@@ -10,7 +10,9 @@
 namespace rustic::http {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -221,10 +223,12 @@ bool resolve_location(const url& base, std::string_view location, url& out, std:
   if (!scheme_of(location).empty()) {
     ok = parse_url(location, url_strictness::lenient, out, problem);
   } else if (location.substr(0, 2) == "//") {
-    ok = parse_url(base.scheme + ":" + std::string(location), url_strictness::lenient, out, problem);
+    ok =
+        parse_url(base.scheme + ":" + std::string(location), url_strictness::lenient, out, problem);
   } else {
     const std::string_view base_path =
-        std::string_view(base.target).substr(0, std::min(base.target.find('?'), base.target.size()));
+        std::string_view(base.target)
+            .substr(0, std::min(base.target.find('?'), base.target.size()));
     location = without_fragment(location);
     std::string target;
     if (location.empty()) {
@@ -274,8 +278,7 @@ bool is_loopback(const std::string& host) {
     return true;
   }
   in_addr address;
-  return inet_pton(AF_INET, host.c_str(), &address) == 1 &&
-         (ntohl(address.s_addr) >> 24) == 127;
+  return inet_pton(AF_INET, host.c_str(), &address) == 1 && (ntohl(address.s_addr) >> 24) == 127;
 }
 
 }  // namespace rustic::http

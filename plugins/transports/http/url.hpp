@@ -7,8 +7,8 @@
 namespace rustic::http {
 
 struct url {
-  std::string scheme;    // "http" or "https"
-  std::string host;      // lower case; an IPv6 address without brackets
+  std::string scheme;  // "http" or "https"
+  std::string host;    // lower case; an IPv6 address without brackets
   std::uint16_t port = 0;
   std::string target;    // path and query, at least "/"; no fragment
   std::string userinfo;  // percent-decoded "user:password"; only parse_proxy accepts it
