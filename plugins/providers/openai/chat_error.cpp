@@ -20,7 +20,7 @@ struct parsed_error {
   std::string type;
   std::string code;
   std::string param;
-  int http_status = 0;             // as the body tells it
+  int http_status = 0;              // as the body tells it
   std::int64_t retry_after_ms = 0;  // as the body tells it
 };
 
@@ -160,25 +160,38 @@ bool any_of(const std::string& text, const std::array<std::string_view, n>& word
 }
 
 bool says_context(const std::string& all) {
-  constexpr std::array<std::string_view, 12> words{
-      "context_length_exceeded", "maximum context length",   "exceed_context_size",
-      "prompt is too long",      "prompt too long",          "context window",
-      "context size",            "input token count",        "too many tokens",
-      "context length",          "reduce the length of the", "request too large"};
+  constexpr std::array<std::string_view, 12> words{"context_length_exceeded",
+                                                   "maximum context length",
+                                                   "exceed_context_size",
+                                                   "prompt is too long",
+                                                   "prompt too long",
+                                                   "context window",
+                                                   "context size",
+                                                   "input token count",
+                                                   "too many tokens",
+                                                   "context length",
+                                                   "reduce the length of the",
+                                                   "request too large"};
   return any_of(all, words);
 }
 
 bool says_bad_key(const std::string& all) {
   constexpr std::array<std::string_view, 8> words{
-      "invalid_api_key",  "api_key_invalid",  "incorrect api key", "invalid api key",
-      "api key not valid", "authentication_error", "unauthorized", "no auth credentials"};
+      "invalid_api_key",   "api_key_invalid",      "incorrect api key", "invalid api key",
+      "api key not valid", "authentication_error", "unauthorized",      "no auth credentials"};
   return any_of(all, words);
 }
 
 bool says_quota(const std::string& all) {
-  constexpr std::array<std::string_view, 9> words{
-      "insufficient_quota", "exceeded your current quota", "billing", "insufficient balance",
-      "insufficient_balance", "credit", "enforced_spend_limit", "perday", "payment"};
+  constexpr std::array<std::string_view, 9> words{"insufficient_quota",
+                                                  "exceeded your current quota",
+                                                  "billing",
+                                                  "insufficient balance",
+                                                  "insufficient_balance",
+                                                  "credit",
+                                                  "enforced_spend_limit",
+                                                  "perday",
+                                                  "payment"};
   return any_of(all, words);
 }
 
@@ -186,8 +199,7 @@ bool says_no_model(const std::string& all) {
   constexpr std::array<std::string_view, 3> codes{"model_not_found", "deploymentnotfound",
                                                   "no such model"};
   const bool missing = contains(all, "not found") || contains(all, "does not exist");
-  return any_of(all, codes) ||
-         (missing && (contains(all, "model") || contains(all, "deployment")));
+  return any_of(all, codes) || (missing && (contains(all, "model") || contains(all, "deployment")));
 }
 
 bool says_not_supported(const std::string& all) {
@@ -319,12 +331,11 @@ error make_error(const subject& about, int status, const parsed_error& parsed,
 }
 
 bool looks_like_key(std::string_view word) {
-  constexpr std::array<std::string_view, 12> prefixes{"sk-", "sk_", "pk-", "rk-", "gsk_", "xai-",
-                                                      "AIza", "hf_", "key-", "or-", "pplx-", "nvapi-"};
+  constexpr std::array<std::string_view, 12> prefixes{
+      "sk-", "sk_", "pk-", "rk-", "gsk_", "xai-", "AIza", "hf_", "key-", "or-", "pplx-", "nvapi-"};
   if (contains(word, "**")) return true;
-  return word.size() >= 10 && std::any_of(prefixes.begin(), prefixes.end(), [&](auto prefix) {
-           return word.starts_with(prefix);
-         });
+  return word.size() >= 10 && std::any_of(prefixes.begin(), prefixes.end(),
+                                          [&](auto prefix) { return word.starts_with(prefix); });
 }
 
 }  // namespace

@@ -42,7 +42,8 @@ bool refuses_member(int http_status, std::string_view body, std::string_view fie
 // Replaces what looks like a key or a part of one.
 std::string redact_keys(std::string_view text);
 
-// Seconds, a fraction of them, or an HTTP date, as milliseconds from now_s (Unix time); -1: neither.
+// Seconds, a fraction of them, or an HTTP date, as milliseconds from now_s (Unix time); -1:
+// neither.
 std::int64_t retry_after_ms(std::string_view value, std::int64_t now_s);
 
 }  // namespace rustic::openai

@@ -44,14 +44,14 @@ void write_arguments(json_writer& out, std::string_view arguments) {
   } else if (is_json_object(arguments)) {
     out.text(arguments);
   } else {
-    const json::object wrapped{{"malformed_arguments",
-                                cut_utf8(arguments, limits::malformed_arguments_bytes_max)}};
+    const json::object wrapped{
+        {"malformed_arguments", cut_utf8(arguments, limits::malformed_arguments_bytes_max)}};
     out.text(json::serialize(wrapped));
   }
 }
 
 class message_writer {
- public:
+public:
   message_writer(const config& instance, std::string_view model, json_writer& out)
       : instance_(instance), model_(model), out_(out) {}
 
@@ -78,7 +78,7 @@ class message_writer {
     }
   }
 
- private:
+private:
   static bool is_assistant(const json::value& message) {
     return message.is_object() && text_or(message.as_object(), "role") == "assistant";
   }

@@ -41,10 +41,16 @@ std::string refusal(const std::function<void()>& what) {
 }  // namespace
 
 TEST_CASE("a small request") {
-  CHECK(build(local(), R"({"model":"m","messages":[{"role":"user","parts":[{"type":"text","text":"hi \"\n\u0001\u00e9"}]}]})") ==
-        json::parse(R"({"model":"m","stream":true,"stream_options":{"include_usage":true},
-          "messages":[{"role":"user","content":"hi \"\n\u0001\u00e9"}]})").as_object());
-  const json::object whole = build(local(R"({"model":"configured"})"), R"({"stream":false,"messages":[{"role":"user","parts":[{"type":"text","text":"x"}]}]})");
+  CHECK(
+      build(
+          local(),
+          R"({"model":"m","messages":[{"role":"user","parts":[{"type":"text","text":"hi \"\n\u0001\u00e9"}]}]})") ==
+      json::parse(R"({"model":"m","stream":true,"stream_options":{"include_usage":true},
+          "messages":[{"role":"user","content":"hi \"\n\u0001\u00e9"}]})")
+          .as_object());
+  const json::object whole = build(
+      local(R"({"model":"configured"})"),
+      R"({"stream":false,"messages":[{"role":"user","parts":[{"type":"text","text":"x"}]}]})");
   CHECK(whole.at("model") == "configured");
   CHECK(whole.at("stream") == false);
   CHECK_FALSE(whole.contains("stream_options"));
@@ -75,7 +81,8 @@ TEST_CASE("results of tools stand right behind their calls") {
 TEST_CASE("arguments that are no object go back wrapped, and bounded") {
   const auto arguments = [](const std::string& text) {
     const json::object call{{"type", "tool_call"}, {"id", "a"}, {"name", "f"}, {"arguments", text}};
-    const json::value got = messages(json::serialize(json::array{json::object{{"role", "assistant"}, {"parts", json::array{call}}}}));
+    const json::value got = messages(json::serialize(
+        json::array{json::object{{"role", "assistant"}, {"parts", json::array{call}}}}));
     return std::string(got.at(0).at("tool_calls").at(0).at("function").at("arguments").as_string());
   };
   CHECK(arguments(R"({"a":1})") == R"({"a":1})");
@@ -108,7 +115,8 @@ TEST_CASE("reasoning goes back where it came from and nowhere else") {
   const auto sent = [&](std::string provider, bool call, std::string_view config) {
     std::string text = list;
     text.replace(text.find("PROVIDER"), 8, provider);
-    text.replace(text.find("CALL"), 4, call ? R"(,{"type":"tool_call","id":"a","name":"f","arguments":"{}"})" : "");
+    text.replace(text.find("CALL"), 4,
+                 call ? R"(,{"type":"tool_call","id":"a","name":"f","arguments":"{}"})" : "");
     return messages(text, config).at(0).as_object().contains("reasoning_content");
   };
   CHECK(sent("local", true, "{}"));
@@ -122,20 +130,30 @@ TEST_CASE("reasoning goes back where it came from and nowhere else") {
   CHECK(details.at(0).at("reasoning_details").at(0).at("signature") == "s");
   CHECK_FALSE(details.at(0).as_object().contains("reasoning"));
   // Nothing but reasoning is no message.
-  CHECK(messages(R"([{"role":"user","parts":[{"type":"text","text":"x"}]},{"role":"assistant","parts":[{"type":"reasoning","text":"r"}]}])").as_array().size() == 1);
+  CHECK(
+      messages(
+          R"([{"role":"user","parts":[{"type":"text","text":"x"}]},{"role":"assistant","parts":[{"type":"reasoning","text":"r"}]}])")
+          .as_array()
+          .size() == 1);
 }
 
 TEST_CASE("tools and options") {
-  const std::string_view request = R"({"model":"m","messages":[{"role":"user","parts":[{"type":"text","text":"x"}]}],
+  const std::string_view request =
+      R"({"model":"m","messages":[{"role":"user","parts":[{"type":"text","text":"x"}]}],
     "tools":[{"name":"f","description":"d","parameters":{"type":"object","properties":{"a":{"type":"string"}}}},{"name":"g"}],
     "options":{"temperature":0.2,"max_tokens":5,"top_p":1,"top_k":40,"stop_sequences":["x"],"presence_penalty":0,
       "frequency_penalty":0.5,"seed":1,"reasoning_effort":"low","tool_choice":{"name":"f"},"parallel_tool_calls":false,
       "response_format":{"type":"json_schema","name":"n","schema":{"type":"object"}}}})";
   const json::object got = build(local(), request);
-  CHECK(got.at("tools") == json::parse(R"([{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object","properties":{"a":{"type":"string"}}}}},
+  CHECK(
+      got.at("tools") ==
+      json::parse(
+          R"([{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object","properties":{"a":{"type":"string"}}}}},
     {"type":"function","function":{"name":"g","parameters":{"type":"object","properties":{}}}}])"));
   CHECK(got.at("tool_choice") == json::parse(R"({"type":"function","function":{"name":"f"}})"));
-  CHECK(got.at("response_format") == json::parse(R"({"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object"}}})"));
+  CHECK(got.at("response_format") ==
+        json::parse(
+            R"({"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object"}}})"));
   CHECK(got.at("temperature") == 0.2);
   CHECK(got.at("max_tokens") == 5);
   CHECK(got.at("stop") == json::array{"x"});
@@ -145,22 +163,30 @@ TEST_CASE("tools and options") {
   CHECK(got.at("top_k") == 40);
   CHECK(got.at("frequency_penalty") == 0.5);
 
-  const auto openai = openai::build_chat_request(openai::read_config("o", {}), json::parse(request).as_object());
+  const auto openai =
+      openai::build_chat_request(openai::read_config("o", {}), json::parse(request).as_object());
   const json::object sent = json::parse(openai.body).as_object();
   CHECK_FALSE(sent.contains("top_k"));
   CHECK(openai.warnings.size() == 1);
   CHECK(sent.at("max_completion_tokens") == 5);
   CHECK_FALSE(sent.contains("max_tokens"));
   CHECK(openai.has_max_tokens);
-  const auto other = openai::build_chat_request(openai::read_config("o", {}), json::parse(request).as_object(), "max_tokens");
+  const auto other = openai::build_chat_request(openai::read_config("o", {}),
+                                                json::parse(request).as_object(), "max_tokens");
   CHECK(json::parse(other.body).as_object().contains("max_tokens"));
   // Without tools there is nothing to choose from.
-  CHECK_FALSE(build(local(), R"({"model":"m","messages":[{"role":"user","parts":[{"type":"text","text":"x"}]}],"options":{"tool_choice":"auto","parallel_tool_calls":true}})").contains("tool_choice"));
+  CHECK_FALSE(
+      build(
+          local(),
+          R"({"model":"m","messages":[{"role":"user","parts":[{"type":"text","text":"x"}]}],"options":{"tool_choice":"auto","parallel_tool_calls":true}})")
+          .contains("tool_choice"));
 }
 
 TEST_CASE("members of the configuration's body win") {
-  const json::object got = build(local(R"({"body":{"temperature":1,"thinking":{"type":"enabled"},"model":"no"},"system_role":"developer","stream_usage":false})"),
-    R"({"model":"m","messages":[{"role":"system","parts":[{"type":"text","text":"x"}]}],"options":{"temperature":0.2}})");
+  const json::object got = build(
+      local(
+          R"({"body":{"temperature":1,"thinking":{"type":"enabled"},"model":"no"},"system_role":"developer","stream_usage":false})"),
+      R"({"model":"m","messages":[{"role":"system","parts":[{"type":"text","text":"x"}]}],"options":{"temperature":0.2}})");
   CHECK(got.at("temperature") == 1);
   CHECK(got.at("thinking").at("type") == "enabled");
   CHECK(got.at("model") == "m");
@@ -172,11 +198,16 @@ TEST_CASE("a request that cannot be sent is refused with its member") {
   const auto no = [](std::string_view text) { return refusal([&] { build(local(), text); }); };
   CHECK(no(R"({"messages":[{"role":"user","parts":[]}]})").find("no model") != std::string::npos);
   CHECK(no(R"({"model":"m","messages":[]})").find("messages is empty") != std::string::npos);
-  CHECK(no(R"({"model":"m","messages":["x"]})").find("message must be an object") != std::string::npos);
-  CHECK(no(R"({"model":"m","messages":[{"role":"tool","parts":[]}]})").find("'tool'") != std::string::npos);
-  CHECK(no(R"({"model":"m","messages":[{"role":"user","parts":[{"type":"video"}]}]})").find("'video'") != std::string::npos);
-  CHECK(no(R"({"model":"m","messages":[{"role":"user","parts":[{"type":"tool_result"}]}]})").find("id") != std::string::npos);
-  CHECK(no(R"({"model":"m","messages":[{"role":"user","parts":[{"type":"image"}]}]})").find("media_type") != std::string::npos);
+  CHECK(no(R"({"model":"m","messages":["x"]})").find("message must be an object") !=
+        std::string::npos);
+  CHECK(no(R"({"model":"m","messages":[{"role":"tool","parts":[]}]})").find("'tool'") !=
+        std::string::npos);
+  CHECK(no(R"({"model":"m","messages":[{"role":"user","parts":[{"type":"video"}]}]})")
+            .find("'video'") != std::string::npos);
+  CHECK(no(R"({"model":"m","messages":[{"role":"user","parts":[{"type":"tool_result"}]}]})")
+            .find("id") != std::string::npos);
+  CHECK(no(R"({"model":"m","messages":[{"role":"user","parts":[{"type":"image"}]}]})")
+            .find("media_type") != std::string::npos);
 }
 
 TEST_CASE("configurations") {
@@ -201,37 +232,56 @@ TEST_CASE("configurations") {
 
 TEST_CASE("the HTTP request carries the key as a reference") {
   const json::value request = json::parse(openai::http_request(
-      local(R"({"api_key":"env:KEY","organization":"org","headers":{"X-Title":"t"},"idle_timeout":"10s"})"),
+      local(
+          R"({"api_key":"env:KEY","organization":"org","headers":{"X-Title":"t"},"idle_timeout":"10s"})"),
       "POST", "/chat/completions", true));
   CHECK(request.at("url") == "http://127.0.0.1:8080/v1/chat/completions");
-  CHECK(request.at("headers") == json::parse(R"([["Content-Type","application/json"],["Accept","text/event-stream"],
+  CHECK(request.at("headers") ==
+        json::parse(R"([["Content-Type","application/json"],["Accept","text/event-stream"],
     ["Authorization",{"prefix":"Bearer ","secret":"env:KEY"}],["OpenAI-Organization","org"],["X-Title","t"]])"));
   CHECK(request.at("idle_timeout_ms") == 10'000);
-  CHECK(openai::http_request(local(), "GET", "/models", false).find("Authorization") == std::string::npos);
+  CHECK(openai::http_request(local(), "GET", "/models", false).find("Authorization") ==
+        std::string::npos);
 }
 
 TEST_CASE("tokens are estimated") {
   const auto tokens = [](std::string_view text) {
     return openai::estimate_tokens(json::parse(text).as_object());
   };
-  const std::size_t small = tokens(R"({"messages":[{"role":"user","parts":[{"type":"text","text":"hello world"}]}]})");
+  const std::size_t small =
+      tokens(R"({"messages":[{"role":"user","parts":[{"type":"text","text":"hello world"}]}]})");
   CHECK(small >= 3);
   CHECK(small < 20);
-  CHECK(tokens(R"({"messages":[{"role":"user","parts":[{"type":"text","text":")" + std::string(40'000, 'x') + R"("}]}]})") > 9'000);
+  CHECK(tokens(R"({"messages":[{"role":"user","parts":[{"type":"text","text":")" +
+               std::string(40'000, 'x') + R"("}]}]})") > 9'000);
   CHECK(tokens(R"({"messages":["odd",{"parts":[1]}],"tools":[{"name":"t"}]})") > 0);
 }
 
 TEST_CASE("models and embeddings") {
   const openai::subject about{"models", "local", "http://x", ""};
-  CHECK(openai::read_models(about, R"({"data":[{"id":"a","context_length":10,"top_provider":{"max_completion_tokens":5}},{"id":"b","max_model_len":7},{"id":"c","meta":{"n_ctx":3}},{"object":"x"}]})") ==
-        json::parse(R"({"models":[{"id":"a","context_window":10,"max_output_tokens":5},{"id":"b","context_window":7},{"id":"c","context_window":3}]})").as_object());
+  CHECK(
+      openai::read_models(
+          about,
+          R"({"data":[{"id":"a","context_length":10,"top_provider":{"max_completion_tokens":5}},{"id":"b","max_model_len":7},{"id":"c","meta":{"n_ctx":3}},{"object":"x"}]})") ==
+      json::parse(
+          R"({"models":[{"id":"a","context_window":10,"max_output_tokens":5},{"id":"b","context_window":7},{"id":"c","context_window":3}]})")
+          .as_object());
   CHECK_THROWS_AS(openai::read_models(about, "<html>"), failure);
   CHECK_THROWS_AS(openai::read_models(about, R"({"error":{"message":"m"}})"), failure);
 
-  CHECK(json::parse(openai::build_embed_request(local(), json::parse(R"({"model":"e","inputs":["x"]})").as_object())) ==
+  CHECK(json::parse(openai::build_embed_request(
+            local(), json::parse(R"({"model":"e","inputs":["x"]})").as_object())) ==
         json::parse(R"({"model":"e","input":["x"],"encoding_format":"float"})"));
-  CHECK(openai::read_embeddings(about, R"({"data":[{"index":1,"embedding":[2.5]},{"index":0,"embedding":"AACAPwAAAMA="}],"usage":{"prompt_tokens":4}})", 2) ==
-        json::parse(R"({"embeddings":[[1.0,-2.0],[2.5]],"usage":{"input_tokens":4}})").as_object());
-  CHECK_THROWS_AS(openai::read_embeddings(about, R"({"data":[{"index":0,"embedding":[1]}]})", 2), failure);
-  CHECK_THROWS_AS(openai::read_embeddings(about, R"({"data":[{"index":0,"embedding":"!"},{"index":-1,"embedding":[1]}]})", 1), failure);
+  CHECK(
+      openai::read_embeddings(
+          about,
+          R"({"data":[{"index":1,"embedding":[2.5]},{"index":0,"embedding":"AACAPwAAAMA="}],"usage":{"prompt_tokens":4}})",
+          2) ==
+      json::parse(R"({"embeddings":[[1.0,-2.0],[2.5]],"usage":{"input_tokens":4}})").as_object());
+  CHECK_THROWS_AS(openai::read_embeddings(about, R"({"data":[{"index":0,"embedding":[1]}]})", 2),
+                  failure);
+  CHECK_THROWS_AS(
+      openai::read_embeddings(
+          about, R"({"data":[{"index":0,"embedding":"!"},{"index":-1,"embedding":[1]}]})", 1),
+      failure);
 }

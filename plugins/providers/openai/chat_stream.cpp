@@ -28,8 +28,8 @@ bool one_of(std::string_view text, std::initializer_list<std::string_view> words
 
 // Whether a stream that broke off within the name of a field would end so.
 bool begins_field(std::string_view text) {
-  return std::string_view("data").starts_with(text) || std::string_view("event").starts_with(text) ||
-         std::string_view("id").starts_with(text);
+  return std::string_view("data").starts_with(text) ||
+         std::string_view("event").starts_with(text) || std::string_view("id").starts_with(text);
 }
 
 // Half of a surrogate pair cannot be told in UTF-8; the parser refuses its escape.
@@ -92,8 +92,11 @@ bool chat_stream::feed(std::string_view bytes) {
   }
   if (form_ == form::whole) {
     if (whole_.size() + bytes.size() > limits::whole_body_bytes_max) {
-      fail_({status_code::resource_exhausted, "the server's answer is larger than allowed",
-             "ask for a shorter answer", {}, json::object{{"kind", "answer_too_large"}}});
+      fail_({status_code::resource_exhausted,
+             "the server's answer is larger than allowed",
+             "ask for a shorter answer",
+             {},
+             json::object{{"kind", "answer_too_large"}}});
       return false;
     }
     whole_ += bytes;
@@ -101,7 +104,8 @@ bool chat_stream::feed(std::string_view bytes) {
   }
   const bool fits =
       sse_.feed(bytes, [this](const sse_parser::event_view& event) { event_(event); });
-  if (!fits && !problem_) fail_(unreadable_answer(about_, "an event of the stream is too large", {}));
+  if (!fits && !problem_)
+    fail_(unreadable_answer(about_, "an event of the stream is too large", {}));
   return !problem_;
 }
 
@@ -170,8 +174,11 @@ void chat_stream::chunk_(const json::object& chunk) {
   const std::size_t bytes = text_all_.size() + reasoning_all_.size() + calls_.bytes();
   if (bytes > limits::answer_bytes_max ||
       reasoning_details_.size() > limits::reasoning_details_max) {
-    fail_({status_code::resource_exhausted, "the server's answer is larger than allowed",
-           "ask for a shorter answer", {}, json::object{{"kind", "answer_too_large"}}});
+    fail_({status_code::resource_exhausted,
+           "the server's answer is larger than allowed",
+           "ask for a shorter answer",
+           {},
+           json::object{{"kind", "answer_too_large"}}});
   }
 }
 
@@ -288,13 +295,11 @@ void chat_stream::usage_(const json::object& usage) {
   std::int64_t completion = int_or(usage, "completion_tokens", int_or(usage, "output_tokens"));
   // Where the total is larger than its parts, reasoning was left out of the completion.
   completion = std::max(completion, int_or(usage, "total_tokens") - prompt);
-  const std::int64_t reasoning =
-      int_or(out, "reasoning_tokens", int_or(usage, "reasoning_tokens"));
+  const std::int64_t reasoning = int_or(out, "reasoning_tokens", int_or(usage, "reasoning_tokens"));
   usage_all_ = json::object{
       {"input_tokens", prompt},
       {"output_tokens", completion},
-      {"cache_read_tokens",
-       int_or(in, "cached_tokens", int_or(usage, "prompt_cache_hit_tokens"))},
+      {"cache_read_tokens", int_or(in, "cached_tokens", int_or(usage, "prompt_cache_hit_tokens"))},
       {"cache_write_tokens", int_or(in, "cache_write_tokens")},
       {"reasoning_tokens", std::min(reasoning, completion)}};
 }

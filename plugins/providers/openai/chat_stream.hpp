@@ -1,5 +1,5 @@
-// chat_stream.hpp - reads the answer of a chat server, an event stream or one JSON object, and turns
-// it into events and a message.
+// chat_stream.hpp - reads the answer of a chat server, an event stream or one JSON object, and
+// turns it into events and a message.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -15,10 +15,10 @@
 
 namespace rustic::openai {
 
-// A 2xx answer, from its first byte to its end. Whether it is a stream is seen from its bytes and not
-// from what its Content-Type says. No threads, no sockets.
+// A 2xx answer, from its first byte to its end. Whether it is a stream is seen from its bytes and
+// not from what its Content-Type says. No threads, no sockets.
 class chat_stream {
- public:
+public:
   // The views of `about` are borrowed for the stream's life.
   chat_stream(const subject& about, std::uint64_t id_seed);
 
@@ -36,7 +36,7 @@ class chat_stream {
   // After end, when there is no problem: the finish body of docs/interfaces/provider.md.
   std::string result();
 
- private:
+private:
   enum class form { unknown, stream, whole };
 
   void event_(const sse_parser::event_view& event);

@@ -68,7 +68,9 @@ seen read(std::string_view body, std::size_t first, std::size_t piece,
   return out;
 }
 
-seen read(std::string_view body) { return read(body, body.size(), body.size()); }
+seen read(std::string_view body) {
+  return read(body, body.size(), body.size());
+}
 
 std::string sse(std::initializer_list<std::string_view> events) {
   std::string out;
@@ -93,7 +95,8 @@ const std::string whole_stream =
     ": waiting\n\n" +
     sse({R"({"id":"c1","model":"m-1","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null})",
          R"({"id":"c1","model":"m-1","choices":[{"index":0,"delta":{"reasoning_content":"hm"}}]})",
-         "{\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Ol\xC3\xA1 \\ud83d\\ude00\"}}]}",
+         "{\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Ol\xC3\xA1 "
+         "\\ud83d\\ude00\"}}]}",
          R"({"choices":[{"index":1,"delta":{"content":"another candidate"}}]})",
          R"({"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"add","arguments":""}}]}}]})",
          R"({"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"x\":"}}]}}]})",
@@ -126,7 +129,8 @@ TEST_CASE("a whole stream") {
       {"type": "tool_call", "id": "b", "name": "sub", "arguments": "{}"}]},
     "finish_reason": "tool_calls", "raw_finish_reason": "tool_calls", "model": "m-1", "id": "c1",
     "usage": {"input_tokens": 10, "output_tokens": 5, "cache_read_tokens": 3, "cache_write_tokens": 0,
-              "reasoning_tokens": 2}})").as_object());
+              "reasoning_tokens": 2}})")
+                          .as_object());
   CHECK(json::parse(got.usage) == got.result.at("usage"));
 }
 
@@ -136,7 +140,8 @@ TEST_CASE("a stream split at every byte gives the same") {
     CAPTURE(at);
     REQUIRE(read(whole_stream, at, whole_stream.size()) == expected);
   }
-  for (const std::size_t piece : {1, 2, 3, 7, 64}) REQUIRE(read(whole_stream, piece, piece) == expected);
+  for (const std::size_t piece : {1, 2, 3, 7, 64})
+    REQUIRE(read(whole_stream, piece, piece) == expected);
 }
 
 TEST_CASE("a stream cut at every byte is an error until it has said that it is finished") {
@@ -162,7 +167,8 @@ TEST_CASE("a stream cut at every byte is an error until it has said that it is f
 }
 
 TEST_CASE("what broke the transport is told, with what had come") {
-  error reset{status_code::unavailable, "connection reset", "", {}, json::object{{"kind", "reset"}}};
+  error reset{
+      status_code::unavailable, "connection reset", "", {}, json::object{{"kind", "reset"}}};
   const seen got = read(std::string_view(whole_stream).substr(0, 600), 100, 100, &reset);
   CHECK(kind(got) == "stream_cut");
   CHECK(got.problem->details.at("transport") == "reset");
@@ -179,9 +185,11 @@ TEST_CASE("tool calls are put together whatever the server leaves out") {
   const auto calls = [](std::initializer_list<std::string_view> fragments) {
     std::string body;
     for (const std::string_view fragment : fragments) {
-      body += "data: {\"choices\":[{\"delta\":{\"tool_calls\":" + std::string(fragment) + "}}]}\n\n";
+      body +=
+          "data: {\"choices\":[{\"delta\":{\"tool_calls\":" + std::string(fragment) + "}}]}\n\n";
     }
-    const seen got = read(body + "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n");
+    const seen got =
+        read(body + "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n");
     REQUIRE_FALSE(got.problem);
     std::string out;
     for (const json::value& part : parts(got)) {
@@ -199,14 +207,16 @@ TEST_CASE("tool calls are put together whatever the server leaves out") {
           R"(a/add/{"x":1} b/sub/{} )");
   }
   SUBCASE("two at once without index and id") {
-    const std::string got = calls({R"([{"function":{"name":"add","arguments":"{\"x\":1}"}},{"function":{"name":"add","arguments":"{\"x\":2}"}}])"});
+    const std::string got = calls(
+        {R"([{"function":{"name":"add","arguments":"{\"x\":1}"}},{"function":{"name":"add","arguments":"{\"x\":2}"}}])"});
     CHECK(got.find(R"(/add/{"x":1} )") == 9);
     CHECK(got.ends_with(R"(/add/{"x":2} )"));
   }
   SUBCASE("one index for all") {
     CHECK(calls({R"([{"index":0,"id":"a","function":{"name":"add","arguments":"{}"}}])",
                  R"([{"index":0,"id":"b","function":{"name":"sub","arguments":"{\"y\":"}}])",
-                 R"([{"index":0,"function":{"arguments":"2}"}}])"}) == R"(a/add/{} b/sub/{"y":2} )");
+                 R"([{"index":0,"function":{"arguments":"2}"}}])"}) ==
+          R"(a/add/{} b/sub/{"y":2} )");
   }
   SUBCASE("id and name repeated in each fragment") {
     CHECK(calls({R"([{"index":0,"id":"a","function":{"name":"add","arguments":"{\"x\""}}])",
@@ -215,7 +225,8 @@ TEST_CASE("tool calls are put together whatever the server leaves out") {
   }
   SUBCASE("an empty name and an empty id go on with the call") {
     CHECK(calls({R"([{"index":0,"id":"a","function":{"name":"add","arguments":"{"}}])",
-                 R"([{"index":0,"id":"","function":{"name":"","arguments":"}"}}])"}) == "a/add/{} ");
+                 R"([{"index":0,"id":"","function":{"name":"","arguments":"}"}}])"}) ==
+          "a/add/{} ");
   }
   SUBCASE("the index starts at 1 and the arguments come under another one") {
     CHECK(calls({R"([{"index":1,"id":"a","function":{"name":"add"}}])",
@@ -229,9 +240,10 @@ TEST_CASE("tool calls are put together whatever the server leaves out") {
           R"(a/n/{} b/n/{} c/n/{"x":[1]} d/n/{} )");
   }
   SUBCASE("a missing or a repeated id is replaced by a new one") {
-    const std::string got = calls({R"([{"index":0,"id":"0","function":{"name":"n","arguments":"1"}}])",
-                                   R"([{"index":1,"id":"0","function":{"name":"n","arguments":"2"}}])",
-                                   R"([{"index":2,"id":null,"function":{"name":"n","arguments":"3"}}])"});
+    const std::string got =
+        calls({R"([{"index":0,"id":"0","function":{"name":"n","arguments":"1"}}])",
+               R"([{"index":1,"id":"0","function":{"name":"n","arguments":"2"}}])",
+               R"([{"index":2,"id":null,"function":{"name":"n","arguments":"3"}}])"});
     CHECK(got.starts_with("0/n/1 "));
     CHECK(got.size() == std::string("0/n/1 ").size() + 2 * std::string("123456789/n/2 ").size());
     CHECK(got.substr(6, 9) != got.substr(20, 9));
@@ -263,7 +275,8 @@ TEST_CASE("more tool calls than allowed end the answer") {
 TEST_CASE("finish reasons") {
   const auto finish = [](std::string_view raw, std::string_view delta = R"({"content":"x"})") {
     const seen got = read(sse({"{\"choices\":[{\"delta\":" + std::string(delta) +
-                               ",\"finish_reason\":" + std::string(raw) + "}]}", "[DONE]"}));
+                                   ",\"finish_reason\":" + std::string(raw) + "}]}",
+                               "[DONE]"}));
     if (got.problem) return kind(got);
     CHECK(json::serialize(got.result.at("raw_finish_reason")) == raw);
     return std::string(got.result.at("finish_reason").as_string());
@@ -276,15 +289,24 @@ TEST_CASE("finish reasons") {
   CHECK(finish(R"("content_filter")") == "content_filter");
   CHECK(finish(R"("function_call")", R"({"function_call":{"name":"n","arguments":"{}"}})") ==
         "tool_calls");
-  CHECK(finish(R"("length")", R"({"tool_calls":[{"index":0,"id":"a","function":{"name":"n","arguments":"{\"x"}}]})") == "length");
+  CHECK(
+      finish(
+          R"("length")",
+          R"({"tool_calls":[{"index":0,"id":"a","function":{"name":"n","arguments":"{\"x"}}]})") ==
+      "length");
   CHECK(finish(R"("something_new")") == "other");
   CHECK(finish(R"("stop")", R"({"refusal":"no"})") == "content_filter");
   CHECK(finish(R"("error")") == "server_error");
 }
 
 TEST_CASE("reasoning comes apart from text, in each of its forms") {
-  CHECK(read(sse({R"({"choices":[{"delta":{"reasoning":"a"}}]})", R"({"choices":[{"delta":{"reasoning":"b","content":"t"},"finish_reason":"stop"}]})"})).reasoning == "ab");
-  const seen mistral = read(sse({R"({"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"th"}]},{"type":"text","text":"tx"}]},"finish_reason":"stop"}]})"}));
+  CHECK(
+      read(
+          sse({R"({"choices":[{"delta":{"reasoning":"a"}}]})",
+               R"({"choices":[{"delta":{"reasoning":"b","content":"t"},"finish_reason":"stop"}]})"}))
+          .reasoning == "ab");
+  const seen mistral = read(sse(
+      {R"({"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"th"}]},{"type":"text","text":"tx"}]},"finish_reason":"stop"}]})"}));
   CHECK(mistral.reasoning == "th");
   CHECK(mistral.text == "tx");
   const seen router = read(sse(
@@ -317,24 +339,33 @@ TEST_CASE("errors inside the stream keep what had come") {
     CHECK(got.problem->details.at("http_status") == 502);
   }
   SUBCASE("an event named error") {
-    const seen got = broken("event: error\ndata: {\"error\":{\"message\":\"Tool choice\",\"code\":\"tool_use_failed\",\"status_code\":400}}\n\n");
+    const seen got = broken(
+        "event: error\ndata: {\"error\":{\"message\":\"Tool "
+        "choice\",\"code\":\"tool_use_failed\",\"status_code\":400}}\n\n");
     CHECK(got.problem->code == status_code::invalid_argument);
     CHECK(got.problem->details.at("code") == "tool_use_failed");
   }
   SUBCASE("an event named error that is no JSON") {
-    CHECK(broken("event: error\ndata: it broke\n\n").problem->message.find("it broke") != std::string::npos);
+    CHECK(broken("event: error\ndata: it broke\n\n").problem->message.find("it broke") !=
+          std::string::npos);
   }
   SUBCASE("a field named error") {
-    CHECK(broken("error: {\"error\":{\"message\":\"failed to decode\"}}\n").problem->message.find("failed to decode") != std::string::npos);
+    CHECK(broken("error: {\"error\":{\"message\":\"failed to decode\"}}\n")
+              .problem->message.find("failed to decode") != std::string::npos);
   }
   SUBCASE("a bare object") {
-    CHECK(broken("{\n  \"error\": {\n    \"code\": 503,\n    \"message\": \"busy\"\n  }\n}\n").problem->details.at("kind") == "overloaded");
+    CHECK(broken("{\n  \"error\": {\n    \"code\": 503,\n    \"message\": \"busy\"\n  }\n}\n")
+              .problem->details.at("kind") == "overloaded");
   }
   SUBCASE("an error in the choice") {
-    broken(sse({R"({"choices":[{"delta":{},"finish_reason":"error","error":{"message":"inner"}}]})"}));
+    broken(
+        sse({R"({"choices":[{"delta":{},"finish_reason":"error","error":{"message":"inner"}}]})"}));
   }
   SUBCASE("no money left") {
-    CHECK(broken(sse({R"({"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}})"})).problem->code == status_code::resource_exhausted);
+    CHECK(
+        broken(
+            sse({R"({"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}})"}))
+            .problem->code == status_code::resource_exhausted);
   }
   SUBCASE("something that is not JSON") {
     const seen got = broken("data: {\"choices\":[{\"delta\":\n\n");
@@ -347,9 +378,15 @@ TEST_CASE("errors inside the stream keep what had come") {
 }
 
 TEST_CASE("bytes that are not UTF-8 and half surrogates do not end the answer") {
-  const seen got = read(sse({"{\"choices\":[{\"delta\":{\"content\":\"a\xFF" "b\"}}]}", R"({"choices":[{"delta":{"content":"\ud83d"}}]})", R"({"choices":[{"delta":{"content":"\ude00 \\ud800 \ud83d\ude00"},"finish_reason":"stop"}]})"}));
+  const seen got = read(sse(
+      {"{\"choices\":[{\"delta\":{\"content\":\"a\xFF"
+       "b\"}}]}",
+       R"({"choices":[{"delta":{"content":"\ud83d"}}]})",
+       R"({"choices":[{"delta":{"content":"\ude00 \\ud800 \ud83d\ude00"},"finish_reason":"stop"}]})"}));
   REQUIRE_FALSE(got.problem);
-  CHECK(got.text == "a\xEF\xBF\xBD" "b\xEF\xBF\xBD\xEF\xBF\xBD \\ud800 \xF0\x9F\x98\x80");
+  CHECK(got.text ==
+        "a\xEF\xBF\xBD"
+        "b\xEF\xBF\xBD\xEF\xBF\xBD \\ud800 \xF0\x9F\x98\x80");
 }
 
 TEST_CASE("usage, in each of its places") {
@@ -358,17 +395,22 @@ TEST_CASE("usage, in each of its places") {
     return json::serialize(got.result.at("usage"));
   };
   CHECK(usage(R"({"choices":[]})") == "null");
-  const std::string expected = R"({"input_tokens":3,"output_tokens":4,"cache_read_tokens":0,"cache_write_tokens":0,"reasoning_tokens":0})";
+  const std::string expected =
+      R"({"input_tokens":3,"output_tokens":4,"cache_read_tokens":0,"cache_write_tokens":0,"reasoning_tokens":0})";
   CHECK(usage(R"({"choices":[{"usage":{"prompt_tokens":3,"completion_tokens":4}}]})") == expected);
   CHECK(usage(R"({"x_groq":{"usage":{"prompt_tokens":3,"completion_tokens":4}}})") == expected);
   // The total shows that reasoning was left out, and a part is never larger than its whole.
-  CHECK(usage(R"({"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":7,"completion_tokens_details":{"reasoning_tokens":9}}})") ==
-        R"({"input_tokens":3,"output_tokens":4,"cache_read_tokens":0,"cache_write_tokens":0,"reasoning_tokens":4})");
-  CHECK(usage(R"({"usage":{"prompt_tokens":"many"}})").find("\"input_tokens\":0") != std::string::npos);
+  CHECK(
+      usage(
+          R"({"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":7,"completion_tokens_details":{"reasoning_tokens":9}}})") ==
+      R"({"input_tokens":3,"output_tokens":4,"cache_read_tokens":0,"cache_write_tokens":0,"reasoning_tokens":4})");
+  CHECK(usage(R"({"usage":{"prompt_tokens":"many"}})").find("\"input_tokens\":0") !=
+        std::string::npos);
 }
 
 TEST_CASE("an answer in one piece is taken, whatever was asked for") {
-  const std::string body = R"({"id":"c","model":"m-1","choices":[{"index":0,"message":{"role":"assistant","content":"hi","reasoning_content":"r","tool_calls":[{"id":"a","type":"function","function":{"name":"n","arguments":"{}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":1,"completion_tokens":2}})";
+  const std::string body =
+      R"({"id":"c","model":"m-1","choices":[{"index":0,"message":{"role":"assistant","content":"hi","reasoning_content":"r","tool_calls":[{"id":"a","type":"function","function":{"name":"n","arguments":"{}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":1,"completion_tokens":2}})";
   for (const std::string& text : {body, "\xEF\xBB\xBF\r\n " + body + "\n"}) {
     const seen expected = read(text);
     REQUIRE_FALSE(expected.problem);
@@ -382,9 +424,11 @@ TEST_CASE("an answer in one piece is taken, whatever was asked for") {
     REQUIRE(got.problem);
     REQUIRE(kind(got) == (at == 0 ? "stream_cut" : "malformed"));
   }
-  CHECK(read(R"({"error":{"message":"m","type":"server_error"}})").problem->code == status_code::unavailable);
+  CHECK(read(R"({"error":{"message":"m","type":"server_error"}})").problem->code ==
+        status_code::unavailable);
   CHECK(kind(read(R"({"id":"x","choices":[]})")) == "malformed");
-  CHECK(read(R"([{"error":{"message":"m","code":400}}])").problem->code == status_code::invalid_argument);
+  CHECK(read(R"([{"error":{"message":"m","code":400}}])").problem->code ==
+        status_code::invalid_argument);
 }
 
 TEST_CASE("what is no answer at all is said so") {
@@ -421,7 +465,8 @@ TEST_CASE("an exchange puts status, body and transport together") {
   }
   {
     openai::exchange answer(about, 1);
-    const error refused{status_code::unavailable, "connection refused", "", {}, json::object{{"kind", "connect"}}};
+    const error refused{
+        status_code::unavailable, "connection refused", "", {}, json::object{{"kind", "connect"}}};
     answer.end(&refused);
     CHECK(answer.problem()->details.at("kind") == "connect");
     CHECK(answer.problem()->message.find("'local'") != std::string::npos);

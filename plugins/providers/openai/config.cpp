@@ -105,7 +105,8 @@ std::string http_request(const config& instance, std::string_view method, std::s
   if (!instance.api_key.empty()) {
     add("Authorization", json::object{{"prefix", "Bearer "}, {"secret", instance.api_key}});
   }
-  if (!instance.organization.empty()) add("OpenAI-Organization", json::string(instance.organization));
+  if (!instance.organization.empty())
+    add("OpenAI-Organization", json::string(instance.organization));
   if (!instance.project.empty()) add("OpenAI-Project", json::string(instance.project));
   for (const auto& [key, value] : instance.headers) add(key, json::string(value));
 

@@ -13,10 +13,10 @@ namespace rustic::openai {
 // Text pieces of one kind that follow each other in one batch are one event: they arrived together,
 // and each event costs a way through the kernel.
 class event_batch {
- public:
+public:
   void add(rai_event_kind kind, std::uint32_t index, std::string_view text) {
-    const bool joins = kind == RAI_EVENT_TEXT || kind == RAI_EVENT_REASONING ||
-                       kind == RAI_EVENT_TOOL_ARGS;
+    const bool joins =
+        kind == RAI_EVENT_TEXT || kind == RAI_EVENT_REASONING || kind == RAI_EVENT_TOOL_ARGS;
     if (joins && !items_.empty() && items_.back().kind == kind && items_.back().index == index) {
       items_.back().size += text.size();
     } else {
@@ -40,7 +40,7 @@ class event_batch {
     bytes_.clear();
   }
 
- private:
+private:
   struct item {
     rai_event_kind kind;
     std::uint32_t index;

@@ -16,8 +16,7 @@ bool exchange::data(std::string_view bytes) {
     if (chat_->feed(bytes)) return true;
     return false;
   }
-  const std::size_t most =
-      good_() ? limits::whole_body_bytes_max : limits::error_body_bytes_max;
+  const std::size_t most = good_() ? limits::whole_body_bytes_max : limits::error_body_bytes_max;
   if (body_.size() + bytes.size() > most) {
     if (!good_()) {
       // The beginning tells enough.

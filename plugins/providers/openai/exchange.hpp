@@ -13,7 +13,7 @@ namespace rustic::openai {
 
 // head once, data for each piece, end once. No threads: whoever calls has it alone.
 class exchange {
- public:
+public:
   // For the answer to a generate request. The views of `about` are borrowed.
   exchange(const subject& about, std::uint64_t id_seed) : about_(about) {
     chat_.emplace(about, id_seed);
@@ -38,7 +38,7 @@ class exchange {
     return refuses_member(http_status_, body_, field);
   }
 
- private:
+private:
   bool good_() const { return http_status_ >= 200 && http_status_ < 300; }
 
   subject about_;

@@ -1,5 +1,5 @@
-// fixtures_test.cpp - recorded answers of real servers, where RUSTIC_PROVIDER_FIXTURES names a folder with them
-// and their expected.json. Without the folder there is nothing to test.
+// fixtures_test.cpp - recorded answers of real servers, where RUSTIC_PROVIDER_FIXTURES names a
+// folder with them and their expected.json. Without the folder there is nothing to test.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -49,7 +49,9 @@ outcome play(const std::string& body, int status, std::size_t first) {
   return out;
 }
 
-std::int64_t number(const json::object& object, const char* key) { return int_or(object, key, 0); }
+std::int64_t number(const json::object& object, const char* key) {
+  return int_or(object, key, 0);
+}
 
 void check(const json::object& one, const std::string& body) {
   const json::object& expect = one.at("expect").as_object();
@@ -62,14 +64,16 @@ void check(const json::object& one, const std::string& body) {
     const json::value& first = expect.at("errors").as_array().at(0);
     if (first.is_object() && first.as_object().contains("message")) {
       const std::string words(text_or(first.as_object(), "message"));
-      CHECK(got.problem->message.find(openai::redact_keys(words).substr(0, 40)) != std::string::npos);
+      CHECK(got.problem->message.find(openai::redact_keys(words).substr(0, 40)) !=
+            std::string::npos);
     }
     return;
   }
   std::string expected_text(text_or(expect, "text"));
   expected_text += text_or(expect, "refusal");
   CHECK(got.text == expected_text);
-  if (const json::value* reasoning = find(expect, "reasoning")) CHECK(got.reasoning == std::string_view(reasoning->as_string()));
+  if (const json::value* reasoning = find(expect, "reasoning"))
+    CHECK(got.reasoning == std::string_view(reasoning->as_string()));
 
   const json::value* stop = find(expect, "stop");
   const bool done = body.find("[DONE]") != std::string::npos;
@@ -86,14 +90,16 @@ void check(const json::object& one, const std::string& body) {
     REQUIRE(calls < expected_calls.size());
     const json::object& expected = expected_calls[calls++].as_object();
     CHECK(part.at("name") == expected.at("name"));
-    if (const json::value* id = find(expected, "id"); id && !id->as_string().empty()) CHECK(part.at("id") == *id);
+    if (const json::value* id = find(expected, "id"); id && !id->as_string().empty())
+      CHECK(part.at("id") == *id);
     CHECK_FALSE(part.at("id").as_string().empty());
     boost::system::error_code problem;
     const json::value arguments = json::parse(part.at("arguments").as_string(), problem);
     if (const json::value* wanted = find(expected, "arguments")) CHECK(arguments == *wanted);
   }
   CHECK(calls == expected_calls.size());
-  if (calls > 0 && stop != nullptr && *stop != "length") CHECK(got.result.at("finish_reason") == "tool_calls");
+  if (calls > 0 && stop != nullptr && *stop != "length")
+    CHECK(got.result.at("finish_reason") == "tool_calls");
   if (const json::value* usage = find(expect, "usage")) {
     REQUIRE(got.result.at("usage").is_object());
     const json::object& mine = got.result.at("usage").as_object();
@@ -103,7 +109,7 @@ void check(const json::object& one, const std::string& body) {
     CHECK(number(mine, "cache_read_tokens") == number(wanted, "cached_input"));
   }
   // However the bytes arrive.
-  const std::size_t step = body.size() > 20'000 ? 97 : 1;
+  const std::size_t step = body.size() / 300 + 1;
   for (std::size_t at = 0; at <= body.size(); at += step) {
     const outcome split = play(body, status, at);
     CAPTURE(at);

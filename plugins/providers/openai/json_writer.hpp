@@ -8,7 +8,7 @@ namespace rustic::openai {
 
 // The caller opens and closes in the right order; nothing checks it. Text is expected to be UTF-8.
 class json_writer {
- public:
+public:
   explicit json_writer(std::string& out) : out_(out) {}
 
   json_writer& open(char bracket) {
@@ -53,7 +53,7 @@ class json_writer {
     return key(name).text(value_text);
   }
 
- private:
+private:
   void separate() {
     if (!first_) out_ += ',';
     first_ = false;
@@ -71,11 +71,21 @@ class json_writer {
       out_.append(value, begin, i - begin);
       begin = i + 1;
       switch (c) {
-        case '"': out_ += "\\\""; break;
-        case '\\': out_ += "\\\\"; break;
-        case '\n': out_ += "\\n"; break;
-        case '\r': out_ += "\\r"; break;
-        case '\t': out_ += "\\t"; break;
+        case '"':
+          out_ += "\\\"";
+          break;
+        case '\\':
+          out_ += "\\\\";
+          break;
+        case '\n':
+          out_ += "\\n";
+          break;
+        case '\r':
+          out_ += "\\r";
+          break;
+        case '\t':
+          out_ += "\\t";
+          break;
         default: {
           constexpr char digits[] = "0123456789abcdef";
           const auto code = static_cast<unsigned char>(c);

@@ -15,7 +15,8 @@ json::object read_models(const subject& about, std::string_view body);
 // The body of a request to /embeddings for {"model", "inputs"}. Throws failure(INVALID_ARGUMENT).
 std::string build_embed_request(const config& instance, const json::object& request);
 
-// The answer becomes {"embeddings": [[...]], "usage"}; there must be `inputs` of them. Throws failure.
+// The answer becomes {"embeddings": [[...]], "usage"}; there must be `inputs` of them. Throws
+// failure.
 json::object read_embeddings(const subject& about, std::string_view body, std::size_t inputs);
 
 }  // namespace rustic::openai

@@ -19,7 +19,7 @@ constexpr std::string_view http_target = "rustic.http/default";
 
 // One configured provider. Lives as long as the plugin.
 class provider {
- public:
+public:
   explicit provider(config instance) : config_(std::move(instance)) {}
 
   task<std::string> serve(context& ctx) {
@@ -33,10 +33,10 @@ class provider {
                   "it has generate, count_tokens, models and embed");
   }
 
- private:
+private:
   // Hands the events of an exchange to the caller; remembers where a pause stopped it.
   class forwarder {
-   public:
+  public:
     forwarder(context& ctx, event_batch& events) : ctx_(ctx), events_(events) {}
     flow flush() {
       while (next_ < events_.size()) {
@@ -50,7 +50,7 @@ class provider {
       return flow::go_on;
     }
 
-   private:
+  private:
     context& ctx_;
     event_batch& events_;
     std::size_t next_ = 0;
@@ -86,19 +86,18 @@ class provider {
           ctx.event({{"type", "warning"}, {"message", warning}});
         }
       }
-      const std::string http_body =
-          http_request(config_, "POST", "/chat/completions", chat.stream);
+      const std::string http_body = http_request(config_, "POST", "/chat/completions", chat.stream);
       exchange answer(about("generate", chat.model), seed());
       forwarder forward(ctx, answer.events());
-      const call_result http = co_await ctx.call(
-          {.target = http_target,
-           .method = "request",
-           .body = http_body,
-           .data = chat.body,
-           .on_event = [&](const rai_event& event) {
-             if (take(answer, event) == flow::stop) return flow::stop;
-             return forward.flush();
-           }});
+      const call_result http = co_await ctx.call({.target = http_target,
+                                                  .method = "request",
+                                                  .body = http_body,
+                                                  .data = chat.body,
+                                                  .on_event = [&](const rai_event& event) {
+                                                    if (take(answer, event) == flow::stop)
+                                                      return flow::stop;
+                                                    return forward.flush();
+                                                  }});
       end(answer, http);
       if (answer.problem() && first && chat.has_max_tokens && !ctx.cancelled()) {
         const std::string used(field.empty() ? config_.default_max_tokens_field() : field);
@@ -154,8 +153,7 @@ class provider {
   }
 
   static std::uint64_t seed() {
-    return static_cast<std::uint64_t>(
-        std::chrono::steady_clock::now().time_since_epoch().count());
+    return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
   }
 
   std::string remembered_field(const std::string& model) {
@@ -175,7 +173,7 @@ class provider {
 };
 
 class plugin {
- public:
+public:
   explicit plugin(setup& s) {
     const json::object& instances = object_or_empty(s.config(), "instances");
     if (instances.size() > limits::instances_max) {
@@ -193,7 +191,7 @@ class plugin {
     }
   }
 
- private:
+private:
   std::map<std::string, std::unique_ptr<provider>> providers_;
 };
 

@@ -21,8 +21,7 @@ std::size_t tool_calls::place_of_(const std::optional<std::int64_t>& index, std:
   const std::size_t same_id =
       id.empty() ? nowhere : last_where([&](const tool_call& call) { return call.id == id; });
   if (index) {
-    const std::size_t same =
-        last_where([&](const tool_call& call) { return call.index == index; });
+    const std::size_t same = last_where([&](const tool_call& call) { return call.index == index; });
     if (same != nowhere) {
       // Some servers use one index for all their calls.
       const tool_call& call = calls_[same];

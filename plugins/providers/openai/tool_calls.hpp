@@ -21,7 +21,7 @@ struct tool_call {
 };
 
 class tool_calls {
- public:
+public:
   // id_seed makes the ids that the server did not give differ between answers.
   explicit tool_calls(std::uint64_t id_seed) : id_seed_(id_seed) {}
 
@@ -35,7 +35,7 @@ class tool_calls {
   const std::vector<tool_call>& calls() const { return calls_; }
   std::size_t bytes() const { return bytes_; }
 
- private:
+private:
   std::size_t place_of_(const std::optional<std::int64_t>& index, std::string_view id,
                         std::string_view name);
   void announce_(std::size_t place, event_batch& events);
