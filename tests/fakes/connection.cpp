@@ -78,7 +78,7 @@ std::string hex(std::size_t number) {
 
 // A gzip stream that can be read as far as it was written.
 class model_server::connection::deflater {
- public:
+public:
   deflater() {
     if (deflateInit2(&state_, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
       throw std::runtime_error("fake model: gzip does not start");
@@ -102,7 +102,7 @@ class model_server::connection::deflater {
     return out;
   }
 
- private:
+private:
   z_stream state_{};
 };
 
@@ -112,7 +112,9 @@ model_server::connection::connection(int socket, int stop_event, int release_eve
   setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-model_server::connection::~connection() { close(); }
+model_server::connection::~connection() {
+  close();
+}
 
 void model_server::connection::close() {
   if (socket_ >= 0) ::close(socket_);
@@ -191,8 +193,7 @@ bool model_server::connection::read_body_(received_request& request, std::size_t
   std::size_t size = 0;
   const std::string_view length = request.header("content-length");
   if (!length.empty()) {
-    const auto [end, problem] =
-        std::from_chars(length.data(), length.data() + length.size(), size);
+    const auto [end, problem] = std::from_chars(length.data(), length.data() + length.size(), size);
     if (problem != std::errc{} || end != length.data() + length.size()) return false;
   }
   if (size > limits::body_bytes_max) return false;
@@ -284,16 +285,16 @@ bool model_server::connection::answer(received_request& request, const step& one
     }
   }
   const bool no_body = request.method == "HEAD" || what.status == 204 || what.status == 304;
-  const framing frame = what.stream ? one.frame
+  const framing frame = what.stream                         ? one.frame
                         : one.frame == framing::until_close ? framing::until_close
                                                             : framing::length;
-  const bool keep = !one.close && frame != framing::until_close &&
-                    lower(request.header("connection")) != "close";
+  const bool keep =
+      !one.close && frame != framing::until_close && lower(request.header("connection")) != "close";
   std::size_t size = 0;
   for (const std::string& piece : what.pieces) size += piece.size();
 
-  std::string out = "HTTP/1.1 " + std::to_string(what.status) + " " +
-                    std::string(reason(what.status)) + "\r\n";
+  std::string out =
+      "HTTP/1.1 " + std::to_string(what.status) + " " + std::string(reason(what.status)) + "\r\n";
   if (what.content_type != "none") out += "Content-Type: " + what.content_type + "\r\n";
   if (one.gzip) out += "Content-Encoding: gzip\r\n";
   if (frame == framing::chunked) out += "Transfer-Encoding: chunked\r\n";
@@ -358,8 +359,8 @@ bool model_server::connection::answer_otherwise(received_request& request,
   if (path.ends_with("/models")) {
     json::array list = models;
     if (list.empty()) {
-      list.push_back(json::object{
-          {"id", "fake-model"}, {"object", "model"}, {"context_window", 128'000}});
+      list.push_back(
+          json::object{{"id", "fake-model"}, {"object", "model"}, {"context_window", 128'000}});
     }
     return answer_plain(
         request, json::serialize(json::object{{"object", "list"}, {"data", std::move(list)}}));
@@ -368,20 +369,24 @@ bool model_server::connection::answer_otherwise(received_request& request,
     boost::system::error_code problem;
     const json::value body = json::parse(request.body, problem);
     json::array data;
-    const json::value* input = problem || !body.is_object() ? nullptr : body.as_object().if_contains("input");
-    const std::size_t count = input == nullptr ? 0 : input->is_array() ? input->as_array().size() : 1;
+    const json::value* input =
+        problem || !body.is_object() ? nullptr : body.as_object().if_contains("input");
+    const std::size_t count = input == nullptr    ? 0
+                              : input->is_array() ? input->as_array().size()
+                                                  : 1;
     for (std::size_t i = 0; i < count; ++i) {
       const double place = static_cast<double>(i);
       data.push_back(json::object{{"index", i}, {"embedding", json::array{place, 0.5, -0.25}}});
     }
-    return answer_plain(request, json::serialize(json::object{
-                                     {"data", std::move(data)},
-                                     {"usage", json::object{{"prompt_tokens", count}}}}));
+    return answer_plain(
+        request, json::serialize(json::object{{"data", std::move(data)},
+                                              {"usage", json::object{{"prompt_tokens", count}}}}));
   }
   if (path.ends_with("/chat/completions")) {
     return answer_plain(
         request,
-        R"({"error":{"message":"the script of the fake model is over","type":"server_error"}})", 500);
+        R"({"error":{"message":"the script of the fake model is over","type":"server_error"}})",
+        500);
   }
   return answer_plain(request, R"({"error":{"message":"no such path","code":404}})", 404);
 }

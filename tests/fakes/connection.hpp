@@ -1,4 +1,5 @@
-// connection.hpp - one HTTP/1.1 connection of a fake server: reads requests, sends scripted answers.
+// connection.hpp - one HTTP/1.1 connection of a fake server: reads requests, sends scripted
+// answers.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -9,9 +10,10 @@
 
 namespace rustic::fakes {
 
-// Owns the socket, which must not block. Used by one thread; ends early when stop_event is readable.
+// Owns the socket, which must not block. Used by one thread; ends early when stop_event is
+// readable.
 class model_server::connection {
- public:
+public:
   connection(int socket, int stop_event, int release_event);
   ~connection();
   connection(const connection&) = delete;
@@ -26,7 +28,7 @@ class model_server::connection {
   bool answer_otherwise(received_request& request, const boost::json::array& models);
   void close();
 
- private:
+private:
   enum class waited { ready, timeout, stopped, gone };
   class deflater;
 

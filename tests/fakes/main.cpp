@@ -21,7 +21,8 @@ namespace {
 constexpr std::string_view usage =
     "usage: rustic-fake-model [--port N] [--script FILE] [--requests FILE] [--no-bodies]\n"
     "                         [--with-parent] [--until-eof]\n"
-    "  --script FILE    what to answer (JSON; - reads standard input); none: every answer is \"ok\"\n"
+    "  --script FILE    what to answer (JSON; - reads standard input); none: every answer is "
+    "\"ok\"\n"
     "  --requests FILE  write each finished request as a line of JSON\n"
     "  --no-bodies      leave the requests' bodies out of the records\n"
     "  --with-parent    end when the thread that started this program ends\n"

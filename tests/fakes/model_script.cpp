@@ -46,52 +46,79 @@ framing framing_of(const json::value& value) {
 
 void read_member(step& out, std::string_view key, const json::value& value) {
   const auto size = [&] { return value.to_number<std::size_t>(); };
-  if (key == "path") out.path = text_of(value);
-  else if (key == "match") out.match = text_of(value);
-  else if (key == "times") out.times = size();
-  else if (key == "text") out.text = texts_of(value);
-  else if (key == "repeat") out.repeat = size();
-  else if (key == "reasoning") out.reasoning = texts_of(value);
-  else if (key == "tool_calls") for (const auto& one : value.as_array()) out.tool_calls.push_back(call_of(one));
-  else if (key == "argument_bytes") out.argument_bytes = size();
-  else if (key == "finish_reason") out.finish_reason = text_of(value);
-  else if (key == "usage") out.usage = value.as_object();
-  else if (key == "no_usage") out.no_usage = value.as_bool();
-  else if (key == "no_finish") out.no_finish = value.as_bool();
-  else if (key == "no_done") out.no_done = value.as_bool();
-  else if (key == "malformed") out.malformed = value.as_bool();
-  else if (key == "body") out.body = text_of(value);
-  else if (key == "status") out.status = value.to_number<int>();
-  else if (key == "content_type") out.content_type = text_of(value);
+  if (key == "path")
+    out.path = text_of(value);
+  else if (key == "match")
+    out.match = text_of(value);
+  else if (key == "times")
+    out.times = size();
+  else if (key == "text")
+    out.text = texts_of(value);
+  else if (key == "repeat")
+    out.repeat = size();
+  else if (key == "reasoning")
+    out.reasoning = texts_of(value);
+  else if (key == "tool_calls")
+    for (const auto& one : value.as_array()) out.tool_calls.push_back(call_of(one));
+  else if (key == "argument_bytes")
+    out.argument_bytes = size();
+  else if (key == "finish_reason")
+    out.finish_reason = text_of(value);
+  else if (key == "usage")
+    out.usage = value.as_object();
+  else if (key == "no_usage")
+    out.no_usage = value.as_bool();
+  else if (key == "no_finish")
+    out.no_finish = value.as_bool();
+  else if (key == "no_done")
+    out.no_done = value.as_bool();
+  else if (key == "malformed")
+    out.malformed = value.as_bool();
+  else if (key == "body")
+    out.body = text_of(value);
+  else if (key == "status")
+    out.status = value.to_number<int>();
+  else if (key == "content_type")
+    out.content_type = text_of(value);
   else if (key == "headers") {
     for (const auto& pair : value.as_array()) {
       out.headers.emplace_back(text_of(pair.as_array().at(0)), text_of(pair.as_array().at(1)));
     }
-  }
-  else if (key == "framing") out.frame = framing_of(value);
-  else if (key == "gzip") out.gzip = value.as_bool();
-  else if (key == "close") out.close = value.as_bool();
-  else if (key == "write_bytes") out.write_bytes = size();
-  else if (key == "delay_ms") out.delay_ms = value.to_number<std::int64_t>();
-  else if (key == "piece_delay_ms") out.piece_delay_ms = value.to_number<std::int64_t>();
-  else if (key == "stall_before_head") out.stall_before_head = value.as_bool();
-  else if (key == "stall_after_events") out.stall_after_events = size();
-  else if (key == "cut_after_bytes") out.cut_after_bytes = size();
+  } else if (key == "framing")
+    out.frame = framing_of(value);
+  else if (key == "gzip")
+    out.gzip = value.as_bool();
+  else if (key == "close")
+    out.close = value.as_bool();
+  else if (key == "write_bytes")
+    out.write_bytes = size();
+  else if (key == "delay_ms")
+    out.delay_ms = value.to_number<std::int64_t>();
+  else if (key == "piece_delay_ms")
+    out.piece_delay_ms = value.to_number<std::int64_t>();
+  else if (key == "stall_before_head")
+    out.stall_before_head = value.as_bool();
+  else if (key == "stall_after_events")
+    out.stall_after_events = size();
+  else if (key == "cut_after_bytes")
+    out.cut_after_bytes = size();
   else if (key == "cut") {
     if (value != "close" && value != "reset") throw std::runtime_error("must be close or reset");
     out.reset = value == "reset";
-  }
-  else if (key == "loop") {
+  } else if (key == "loop") {
     const json::object& object = value.as_object();
     step::tool_loop loop;
     loop.call.name = json::value_to<std::string>(object.at("tool"));
-    if (const auto* arguments = object.if_contains("arguments")) loop.call.arguments = text_of(*arguments);
-    if (const auto* rounds = object.if_contains("rounds")) loop.rounds = rounds->to_number<std::size_t>();
-    if (const auto* calls = object.if_contains("calls")) loop.calls = calls->to_number<std::size_t>();
+    if (const auto* arguments = object.if_contains("arguments"))
+      loop.call.arguments = text_of(*arguments);
+    if (const auto* rounds = object.if_contains("rounds"))
+      loop.rounds = rounds->to_number<std::size_t>();
+    if (const auto* calls = object.if_contains("calls"))
+      loop.calls = calls->to_number<std::size_t>();
     if (const auto* text = object.if_contains("text")) out.text = texts_of(*text);
     out.loop = std::move(loop);
-  }
-  else throw std::runtime_error("no such member");
+  } else
+    throw std::runtime_error("no such member");
 }
 
 step read_step(const json::value& value, std::size_t number) {
@@ -188,12 +215,13 @@ rendered render_stream(const step& one, const speech& said) {
                             "\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,"
                             "\"model\":\"fake-model\",\"choices\":[";
   const auto delta = [&](const std::string& text, std::string_view finish = "null") {
-    out.pieces.push_back(begin + "{\"index\":0,\"delta\":" + text + ",\"finish_reason\":" +
-                         std::string(finish) + "}]}\n\n");
+    out.pieces.push_back(begin + "{\"index\":0,\"delta\":" + text +
+                         ",\"finish_reason\":" + std::string(finish) + "}]}\n\n");
   };
   const auto quoted = [](std::string_view text) { return json::serialize(json::string(text)); };
   delta(R"({"role":"assistant","content":""})");
-  for (const std::string& piece : one.reasoning) delta("{\"reasoning_content\":" + quoted(piece) + "}");
+  for (const std::string& piece : one.reasoning)
+    delta("{\"reasoning_content\":" + quoted(piece) + "}");
   for (std::size_t i = 0; i < one.repeat; ++i) {
     for (const std::string& piece : said.text) delta("{\"content\":" + quoted(piece) + "}");
   }

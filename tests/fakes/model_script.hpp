@@ -50,11 +50,11 @@ struct step {
   // How it is sent. Bytes are those of the body, before the framing of HTTP, after gzip.
   framing frame = framing::chunked;  // of streams; bodies in one piece have their length
   bool gzip = false;
-  bool close = false;              // the connection is not kept
-  std::size_t write_bytes = 0;     // of one write; 0: as much as there is
-  std::int64_t delay_ms = 0;       // before the first byte
-  std::int64_t piece_delay_ms = 0; // between two events
-  bool stall_before_head = false;  // waits for release()
+  bool close = false;               // the connection is not kept
+  std::size_t write_bytes = 0;      // of one write; 0: as much as there is
+  std::int64_t delay_ms = 0;        // before the first byte
+  std::int64_t piece_delay_ms = 0;  // between two events
+  bool stall_before_head = false;   // waits for release()
   std::optional<std::size_t> stall_after_events;
   std::optional<std::size_t> cut_after_bytes;
   bool reset = false;  // cuts with RST and not with FIN
@@ -80,8 +80,8 @@ struct script {
   boost::json::array models;  // for GET .../models; empty: one model, fake-model
 };
 
-// {"steps": [...], "models": [...]} or a list of steps. Throws std::runtime_error that names the step
-// and the member.
+// {"steps": [...], "models": [...]} or a list of steps. Throws std::runtime_error that names the
+// step and the member.
 script parse_script(std::string_view text);
 
 // The answer to one request: the pieces of the body, in a stream one event each.

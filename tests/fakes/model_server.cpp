@@ -57,7 +57,9 @@ std::string_view received_request::header(std::string_view name) const {
   return {};
 }
 
-json::object received_request::json() const { return json::parse(body).as_object(); }
+json::object received_request::json() const {
+  return json::parse(body).as_object();
+}
 
 struct model_server::running {
   std::thread thread;

@@ -27,7 +27,7 @@ namespace json = boost::json;
 
 // A client with nothing between it and the socket.
 class client {
- public:
+public:
   explicit client(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -121,12 +121,13 @@ class client {
   }
   int last_errno = 0;
 
- private:
+private:
   int socket_;
   std::string in_;
 };
 
-const std::string ask = R"({"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]})";
+const std::string ask =
+    R"({"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]})";
 
 std::vector<json::value> events_of(const std::string& body) {
   std::vector<json::value> out;
@@ -233,24 +234,28 @@ TEST_CASE("a request that asks for no stream gets one object") {
   CHECK(got.head.find("application/json") != std::string::npos);
   const json::value body = json::parse(got.body);
   CHECK(body.at("choices").at(0).at("message").at("content") == "ab");
-  CHECK(body.at("choices").at(0).at("message").at("tool_calls").at(0).at("function").at("name") == "n");
+  CHECK(body.at("choices").at(0).at("message").at("tool_calls").at(0).at("function").at("name") ==
+        "n");
 }
 
 TEST_CASE("requests in pieces, in chunks, and several at once") {
   script what = parse_script(R"([{"text": "ok", "times": 0}])");
   model_server server(std::move(what));
   client talk(server.port());
-  const std::string request = "POST /v1/chat/completions HTTP/1.1\r\ncontent-length: " +
-                              std::to_string(ask.size()) + "\r\n\r\n" + ask;
+  const std::string request =
+      "POST /v1/chat/completions HTTP/1.1\r\ncontent-length: " + std::to_string(ask.size()) +
+      "\r\n\r\n" + ask;
   for (const char c : request) talk.send({&c, 1});
   CHECK(text_of(talk.read().body) == "ok");
-  talk.send("POST /v1/chat/completions HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"str\r\n");
+  talk.send(
+      "POST /v1/chat/completions HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"str\r\n");
   talk.send("c\r\neam\": true }\r\n0\r\n\r\n");
   CHECK(text_of(talk.read().body) == "ok");
   talk.send(request + request);
   CHECK(text_of(talk.read().body) == "ok");
   CHECK(text_of(talk.read().body) == "ok");
-  talk.send("POST /v1/chat/completions HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+  talk.send(
+      "POST /v1/chat/completions HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
   CHECK(talk.read_until("\r\n\r\n").starts_with("HTTP/1.1 100"));
   REQUIRE(server.wait_until_done(4));
   CHECK(server.requests()[1].body == R"({"stream": true })");
@@ -280,9 +285,11 @@ TEST_CASE("errors with headers, and what needs no step") {
 
 TEST_CASE("the loop is told by the conversation and not by the count of requests") {
   model_server server(script{{step::looping("shell", R"({"command":"true"})", 2, "done")}, {}});
-  const std::string result = R"(,{"role":"tool","tool_call_id":"c","content":"say \"tool_call_id\""})";
+  const std::string result =
+      R"(,{"role":"tool","tool_call_id":"c","content":"say \"tool_call_id\""})";
   const auto body = [&](int results) {
-    std::string out = R"({"stream":true,"messages":[{"role":"tool","tool_call_id":"old","content":""},{"role":"user","content":"go"})";
+    std::string out =
+        R"({"stream":true,"messages":[{"role":"tool","tool_call_id":"old","content":""},{"role":"user","content":"go"})";
     for (int i = 0; i < results; ++i) out += result;
     return out + "]}";
   };
@@ -425,7 +432,8 @@ TEST_CASE("ten thousand events at once") {
 }
 
 TEST_CASE("many connections at once, and steps chosen by what the request says") {
-  script what = parse_script(R"([{"match": "red", "text": "R", "times": 0}, {"text": "B", "times": 0}])");
+  script what =
+      parse_script(R"([{"match": "red", "text": "R", "times": 0}, {"text": "B", "times": 0}])");
   model_server server(std::move(what));
   std::vector<std::thread> threads;
   std::atomic<int> good{0};
@@ -465,7 +473,7 @@ TEST_CASE("a script with a mistake is refused with its place") {
     }
     return "accepted";
   };
-  CHECK(problem("{") .find("not JSON") != std::string::npos);
+  CHECK(problem("{").find("not JSON") != std::string::npos);
   CHECK(problem("{}").find("no steps") != std::string::npos);
   CHECK(problem(R"([{"text":"a"},{"txt":"b"}])").find("step 1: txt") != std::string::npos);
   CHECK(problem(R"([{"repeat":-1}])").find("step 0: repeat") != std::string::npos);
@@ -484,10 +492,17 @@ TEST_CASE("the program prints its port, serves, writes its requests and ends") {
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, out[1], 1);
   posix_spawn_file_actions_addclose(&actions, out[0]);
-  const char* arguments[] = {FAKE_MODEL, "--port", "0", "--script", script_file.c_str(),
-                             "--requests", requests_file.c_str(), nullptr};
+  const char* arguments[] = {FAKE_MODEL,
+                             "--port",
+                             "0",
+                             "--script",
+                             script_file.c_str(),
+                             "--requests",
+                             requests_file.c_str(),
+                             nullptr};
   pid_t child = 0;
-  REQUIRE(posix_spawn(&child, FAKE_MODEL, &actions, nullptr, const_cast<char**>(arguments), environ) == 0);
+  REQUIRE(posix_spawn(&child, FAKE_MODEL, &actions, nullptr, const_cast<char**>(arguments),
+                      environ) == 0);
   posix_spawn_file_actions_destroy(&actions);
   close(out[1]);
   std::string line;
