@@ -26,13 +26,14 @@ outcome parse(std::string_view text, std::size_t first, std::size_t piece,
   rustic::sse_parser parser(limit);
   outcome result;
   const auto keep = [&](const rustic::sse_parser::event_view& view) {
-    result.events.push_back({std::string(view.event), std::string(view.data), std::string(view.id)});
+    result.events.push_back(
+        {std::string(view.event), std::string(view.data), std::string(view.id)});
   };
   std::size_t size = first;
   while (!text.empty()) {
     // A copy on the heap of exactly this piece, so that a view that outlives it is found.
-    const std::vector<char> bytes(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(
-                                                                   std::min(size, text.size())));
+    const std::vector<char> bytes(
+        text.begin(), text.begin() + static_cast<std::ptrdiff_t>(std::min(size, text.size())));
     text.remove_prefix(bytes.size());
     result.ok = parser.feed({bytes.data(), bytes.size()}, keep) && result.ok;
     size = piece;
@@ -43,7 +44,9 @@ outcome parse(std::string_view text, std::size_t first, std::size_t piece,
   return result;
 }
 
-outcome parse(std::string_view text) { return parse(text, text.size(), text.size()); }
+outcome parse(std::string_view text) {
+  return parse(text, text.size(), text.size());
+}
 
 // The same text must give the same events however it is split.
 void check_every_split(std::string_view text, const outcome& expected) {
@@ -160,9 +163,18 @@ TEST_CASE("an event larger than allowed ends the parsing") {
 }
 
 TEST_CASE("a byte order mark is dropped once, and only when it is whole") {
-  CHECK(parse("\xEF\xBB\xBF" "data: 1\n\n").events == std::vector<event>{{"", "1", ""}});
-  CHECK(parse("\xEF\xBB\xBF\xEF\xBB\xBF" "data: 1\n\n").events.empty());
-  CHECK(parse("\xEF\xBB" "data: 1\n\n", 1, 1).leftover == "\xEF\xBB" "data: 1");
+  CHECK(parse("\xEF\xBB\xBF"
+              "data: 1\n\n")
+            .events == std::vector<event>{{"", "1", ""}});
+  CHECK(parse("\xEF\xBB\xBF\xEF\xBB\xBF"
+              "data: 1\n\n")
+            .events.empty());
+  CHECK(parse("\xEF\xBB"
+              "data: 1\n\n",
+              1, 1)
+            .leftover ==
+        "\xEF\xBB"
+        "data: 1");
   CHECK(parse("\xEF").leftover == "\xEF");
 }
 

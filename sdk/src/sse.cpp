@@ -12,8 +12,8 @@ constexpr std::size_t mark_done = 4;
 // A name that a stream may use for a field of its own; anything else is not meant as a field.
 bool is_field_name(std::string_view name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
   });
 }
 
@@ -158,8 +158,8 @@ void sse_parser::dispatch_(sink out) {
 void sse_parser::keep_leftover_(std::string_view line) {
   if (leftover_.size() >= sse_leftover_bytes_max) return;
   if (!leftover_.empty()) leftover_ += '\n';
-  leftover_ += line.substr(0, sse_leftover_bytes_max - std::min(leftover_.size(),
-                                                               sse_leftover_bytes_max));
+  leftover_ +=
+      line.substr(0, sse_leftover_bytes_max - std::min(leftover_.size(), sse_leftover_bytes_max));
 }
 
 void sse_parser::own_views_() {
