@@ -39,16 +39,17 @@ struct setting {
                            {sizeof(rai_service), 0, this, call})
                   .ok());
     };
-    provide("rustic.tool/one_with_a_long_name", [](void* self, const rai_request*, rai_call id,
-                                                   rai_op* op) {
-      kernel& in = static_cast<setting*>(self)->k;
-      rai_event e{};
-      e.kind = RAI_EVENT_TEXT;
-      e.text = str("a piece of text that is not stored anywhere");
-      for (int i = 0; i < 10; ++i) in.emit(id, e);
-      in.finish(id, RAI_OK, str("{\"success\":true,\"output\":\"longer than what fits in place\"}"));
-      op->release = [](void*) {};
-    });
+    provide("rustic.tool/one_with_a_long_name",
+            [](void* self, const rai_request*, rai_call id, rai_op* op) {
+              kernel& in = static_cast<setting*>(self)->k;
+              rai_event e{};
+              e.kind = RAI_EVENT_TEXT;
+              e.text = str("a piece of text that is not stored anywhere");
+              for (int i = 0; i < 10; ++i) in.emit(id, e);
+              in.finish(id, RAI_OK,
+                        str("{\"success\":true,\"output\":\"longer than what fits in place\"}"));
+              op->release = [](void*) {};
+            });
     provide("rustic.provider/openai_compatible",
             [](void* self, const rai_request*, rai_call id, rai_op*) {
               setting& s = *static_cast<setting*>(self);

@@ -11,16 +11,15 @@ rai_status bus::publish(std::string_view topic, std::string_view body) {
   const std::size_t shard = thread_shard();
   frame own;
   own.thread = thread_mark();
-  if (!enter(shard, own)) {
+  // Ids grow: what subscribes from now on has a larger one.
+  std::uint64_t last = 0;
+  if (!enter(shard, own, last)) {
     if (hooks_.on_warning) {
       hooks_.on_warning("event " + std::string(topic) + " was dropped: handlers publish from " +
                         "handlers " + std::to_string(max_publish_depth) + " deep");
     }
     return RAI_RESOURCE_EXHAUSTED;
   }
-  // Ids grow: what subscribes from now on has a larger one.
-  const std::uint64_t last = own.running;
-  own.running = 0;
   rai_handler handler = nullptr;
   void* self = nullptr;
   while (next(shard, own, last, topic, handler, self)) {
@@ -33,8 +32,8 @@ rai_status bus::publish(std::string_view topic, std::string_view body) {
   return RAI_OK;
 }
 
-/// Links the frame. `running` becomes the newest id there is.
-bool bus::enter(std::size_t shard, frame& own) {
+/// Links the frame. `last` becomes the newest id there is.
+bool bus::enter(std::size_t shard, frame& own, std::uint64_t& last) {
   lock_.lock_shard(shard);
   std::uint32_t depth = 0;
   for (const frame* f = frames_[shard].newest; f != nullptr; f = f->outer) {
@@ -42,7 +41,7 @@ bool bus::enter(std::size_t shard, frame& own) {
   }
   const bool fits = depth < max_publish_depth;
   if (fits) {
-    own.running = subscribers_.empty() ? 0 : subscribers_.back().id;
+    last = subscribers_.empty() ? 0 : subscribers_.back().id;
     own.outer = frames_[shard].newest;
     frames_[shard].newest = &own;
   }

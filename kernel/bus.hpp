@@ -61,7 +61,7 @@ private:
     frame* newest = nullptr;
   };
 
-  bool enter(std::size_t shard, frame& own);
+  bool enter(std::size_t shard, frame& own, std::uint64_t& last);
   bool next(std::size_t shard, frame& own, std::uint64_t last, std::string_view topic,
             rai_handler& handler, void*& self);
   bool runs(std::uint64_t subscription);
