@@ -13,7 +13,9 @@ namespace rustic::runtime {
 
 struct options {
   std::vector<std::filesystem::path> plugin_directories;  // first wins
-  json::object providers;                                 // name -> section of [providers.NAME]
+  // Name -> section of [providers.NAME], the default first. A section with "found": true came from the
+  // environment: when no plugin has its type it is spoken to at "openai_base_url", or left out.
+  json::object providers;
   json::array agents;                                     // objects with a name, the default first
   json::object storage{{"backend", "sqlite"}};
   json::object permissions;                               // mode and rules

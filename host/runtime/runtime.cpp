@@ -71,8 +71,34 @@ runtime::~runtime() {
   timer_.stop();
 }
 
+// Providers that the environment offers, made to fit the plugins that are there.
+void runtime::settle_found_providers(const std::vector<kernel::abi::plugin_file>& files) {
+  std::set<std::string, std::less<>> types;
+  for (const auto& file : files)
+    if (file.usable())
+      for (const auto& entry : file.about.provides)
+        if (entry.interface == "rustic.provider") types.insert(entry.type);
+  json::object kept;
+  for (const auto& [name, value] : options_.providers) {
+    json::object section = value.is_object() ? value.get_object() : json::object();
+    const bool found = bool_or(section, "found");
+    const std::string dialect(text_or(section, "openai_base_url"));
+    section.erase("found");
+    section.erase("openai_base_url");
+    if (found && !types.contains(text_or(section, "type"))) {
+      if (dialect.empty() || !types.contains("openai")) continue;
+      section["type"] = "openai";
+      section["base_url"] = dialect;
+    }
+    kept[name] = std::move(section);
+  }
+  options_.providers = std::move(kept);
+}
+
 void runtime::add_plugins() {
-  for (const auto& file : kernel::abi::find_plugins(options_.plugin_directories)) {
+  const auto files = kernel::abi::find_plugins(options_.plugin_directories);
+  settle_found_providers(files);
+  for (const auto& file : files) {
     const auto& section = object_or_empty(options_.plugin_sections, file.about.id);
     loader_.add(file, bool_or(section, "enabled", true) ? ""
                                                         : "switched off by [plugin." +

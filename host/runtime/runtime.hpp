@@ -36,6 +36,7 @@ class runtime {
   host_services& services() noexcept { return services_; }
   kernel::kernel& kernel() noexcept { return kernel_; }
   kernel::abi::loader& plugins() noexcept { return loader_; }
+  const options& settings() const noexcept { return options_; }
   // What went not as configured but well enough to go on, for the person.
   const std::vector<std::string>& warnings() const noexcept { return warnings_; }
 
@@ -43,6 +44,7 @@ class runtime {
   std::string configuration_of(const kernel::abi::manifest& about) const;
   std::vector<std::string> instances_of(const kernel::abi::provided& entry) const;
   void add_plugins();
+  void settle_found_providers(const std::vector<kernel::abi::plugin_file>& files);
   void wire_storage();
   void wire_policies();
   void check_providers() const;

@@ -76,7 +76,7 @@ const agent& agents::get(std::string_view name) const {
 const provider& agents::provider_of(std::string_view name) const {
   std::string known;
   for (const auto& one : providers_) {
-    if (one.name == name) return one;
+    if (name.empty() || one.name == name) return one;
     known += (known.empty() ? "" : ", ") + one.name;
   }
   if (name.empty())

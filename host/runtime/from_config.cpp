@@ -1,0 +1,75 @@
+#include "host/runtime/from_config.hpp"
+
+#include <algorithm>
+
+#include "host/runtime/config/secret.hpp"
+
+namespace rustic::runtime {
+namespace {
+
+json::object provider_section(const config::provider_settings& one) {
+  json::object section = one.section;
+  section["type"] = one.type;
+  if (!one.base_url.empty()) section["base_url"] = one.base_url;
+  if (!one.api_key.empty()) section["api_key"] = one.api_key;
+  if (!one.model.empty()) section["model"] = one.model;
+  if (one.from_environment) {
+    section["found"] = true;
+    section["openai_base_url"] = one.openai_base_url;
+  }
+  return section;
+}
+
+json::object agent_section(const config::agent_settings& one, const config::settings& view) {
+  json::object section = one.section;
+  section["name"] = one.name;
+  section["provider"] = one.provider.empty() ? view.default_provider : one.provider;
+  if (!one.model.empty()) section["model"] = one.model;
+  if (one.model.empty() && one.provider.empty() && !view.default_model.empty())
+    section["model"] = view.default_model;
+  section["description"] = one.description;
+  section["system_prompt"] = one.system_prompt;
+  for (const auto* key : {"max_rounds", "max_tool_calls"})
+    if (!section.contains(key))
+      if (const auto* limit = find(view.limits, key)) section[key] = *limit;
+  return section;
+}
+}  // namespace
+
+options from_config(const config::configuration& configuration, const config::surroundings& around,
+                    const std::filesystem::path& program,
+                    const std::vector<std::filesystem::path>& more_directories) {
+  const auto& view = configuration.view();
+  options out;
+  out.plugin_directories = more_directories;
+  out.plugin_directories.insert(out.plugin_directories.end(), view.plugin_paths.begin(),
+                                view.plugin_paths.end());
+  out.plugin_directories.push_back(around.home / ".local/lib/rustic-ai/plugins");
+  out.plugin_directories.push_back(program.parent_path().parent_path() / "lib/rustic-ai/plugins");
+
+  if (const auto* first = view.provider(view.default_provider))
+    out.providers[first->name] = provider_section(*first);
+  for (const auto& one : view.providers)
+    if (!out.providers.contains(one.name)) out.providers[one.name] = provider_section(one);
+  if (const auto* first = view.agent(view.default_agent))
+    out.agents.push_back(agent_section(*first, view));
+  for (const auto& one : view.agents)
+    if (one.name != view.default_agent) out.agents.push_back(agent_section(one, view));
+
+  out.storage["backend"] = view.storage.backend.empty() ? "sqlite" : view.storage.backend;
+  if (!view.storage.connection_string.empty())
+    out.storage["connection_string"] = view.storage.connection_string;
+  if (view.storage.max_history_size)
+    out.storage["max_history_size"] = *view.storage.max_history_size;
+  out.permissions = view.permissions;
+  out.plugin_sections = view.plugins;
+  out.environment = around.env;
+  out.state_directory = view.paths.state_dir;
+  out.data_directory = view.paths.data_dir;
+  out.cache_directory = view.paths.cache_dir;
+  out.resolve_secret = [around](const std::string& reference) {
+    return config::resolve_secret(reference, around).value;
+  };
+  return out;
+}
+}  // namespace rustic::runtime
