@@ -60,9 +60,10 @@ std::uint64_t command_runner::run(command_spec spec, std::shared_ptr<command_lis
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
   }
   const std::uint64_t id = next_id_;
-  inbox_.push_back({order::kind::run, id,
-                    std::make_unique<running_command>(id, std::move(spec), std::move(listener),
-                                                      settings_.kept_bytes_max, spill_)});
+  inbox_.push_back(
+      {order::kind::run, id,
+       std::make_unique<running_command>(id, std::move(spec), std::move(listener),
+                                         settings_.kept_bytes_max, settings_.grace_ms, spill_)});
   ++next_id_;
   ++active_;
   ::eventfd_write(wake_.get(), 1);
@@ -111,7 +112,8 @@ void command_runner::loop() {
     }
   }
   commands_.clear();
-  supervisor_.end(stop_wait_ms_max);
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(stop_time_ - clock::now()).count();
+  supervisor_.end(static_cast<std::uint32_t>(std::max<std::int64_t>(left, stop_wait_ms_min)));
 }
 
 void command_runner::dispatch(std::uint64_t data, char* buffer) {
@@ -167,7 +169,7 @@ void command_runner::hand_over(running_command& command, std::vector<descriptor>
   run_request request;
   request.run = command.id();
   request.timeout_ms = command.spec().timeout_ms;
-  request.grace_ms = deadline_grace_ms;
+  request.grace_ms = settings_.grace_ms;
   request.environment_entries = static_cast<std::uint32_t>(settings_.environment.size());
   std::string packet(reinterpret_cast<const char*>(&request), sizeof request);
   const auto add = [&packet](const std::string& text) { packet.append(text).push_back('\0'); };

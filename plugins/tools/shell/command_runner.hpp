@@ -22,6 +22,7 @@ struct runner_settings {
   std::vector<std::string> environment;  // NAME=value: all that commands get
   std::size_t kept_bytes_max = output_bytes_default;
   bool separate_streams = false;  // standard error in a pipe of its own; their order is then lost
+  std::uint32_t grace_ms = deadline_grace_ms;  // from SIGTERM at the deadline to SIGKILL
   spill_settings spill;
 };
 

@@ -29,6 +29,7 @@ inline constexpr std::uint32_t stop_grace_ms = 25;
 // How long the caller waits beyond those before it reports without the supervisor's word.
 inline constexpr std::uint32_t overdue_ms = 500;
 inline constexpr std::uint32_t stop_wait_ms_max = 1500;
+inline constexpr std::uint32_t stop_wait_ms_min = 100;
 
 // After the shell's exit, output of processes that it left behind is awaited this long.
 inline constexpr std::uint32_t drain_quiet_ms = 50;

@@ -63,8 +63,7 @@ struct small_host {
 
 struct loaded_plugin {
   explicit loaded_plugin(const char* config) {
-    const std::string path =
-        std::string(std::getenv("RUSTIC_BUILD_DIR")) + "/lib/rustic-ai/plugins/shell.so";
+    const std::string path = build_directory() / "lib/rustic-ai/plugins/shell.so";
     void* library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     REQUIRE_MESSAGE(library != nullptr, ::dlerror());
     const auto entry =

@@ -101,11 +101,15 @@ private:
   std::string path_;
 };
 
+// Test programs lie in BUILD/tests.
+inline std::filesystem::path build_directory() {
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path().parent_path();
+}
+
 inline runner_settings test_settings() {
-  const char* build = std::getenv("RUSTIC_BUILD_DIR");
   runner_settings settings;
-  settings.supervisor =
-      std::string(build != nullptr ? build : ".") + "/libexec/rustic-ai/rustic-ai-supervisor";
+  settings.supervisor = (build_directory() / "libexec/rustic-ai/rustic-ai-supervisor").string();
+  settings.grace_ms = 300;  // shorter than in earnest, so that the tests are
   settings.environment = {"PATH=/usr/local/bin:/usr/bin:/bin", "TERM=dumb"};
   return settings;
 }

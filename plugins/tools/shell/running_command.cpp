@@ -34,14 +34,15 @@ std::string describe(const keeper_report& report, const command_spec& spec) {
 
 running_command::running_command(std::uint64_t id, command_spec spec,
                                  std::shared_ptr<command_listener> listener,
-                                 std::size_t kept_bytes_max, spill_directory& spill)
+                                 std::size_t kept_bytes_max, std::uint32_t grace_ms,
+                                 spill_directory& spill)
     : id_(id),
       spec_(std::move(spec)),
       listener_(std::move(listener)),
       collector_(kept_bytes_max, spill),
       started_(clock::now()),
       deadline_(started_ + milliseconds(spec_.timeout_ms)),
-      overdue_time_(deadline_ + milliseconds(deadline_grace_ms + overdue_ms)),
+      overdue_time_(deadline_ + milliseconds(grace_ms + overdue_ms)),
       quiet_time_(clock::time_point::max()),
       drained_time_(clock::time_point::max()) {}
 

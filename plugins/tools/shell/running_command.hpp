@@ -60,7 +60,7 @@ public:
 class running_command {
 public:
   running_command(std::uint64_t id, command_spec spec, std::shared_ptr<command_listener> listener,
-                  std::size_t kept_bytes_max, spill_directory& spill);
+                  std::size_t kept_bytes_max, std::uint32_t grace_ms, spill_directory& spill);
 
   // What an epoll item's data names beside the command.
   enum source : std::uint32_t { output = 0, error = 1, channel = 2 };

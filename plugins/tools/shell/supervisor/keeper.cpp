@@ -118,8 +118,16 @@ private:
     }
     stage_ = stage::ending;
     next_ms_ = kill_ms;
-    table_.signal_descendants(getpid(), SIGTERM);
-    table_.signal_descendants(getpid(), SIGCONT);  // a stopped process would not notice
+    signal_all(SIGTERM);
+    signal_all(SIGCONT);  // a stopped process would not notice
+  }
+
+  // The shell's group first and at once: no process can be forked past a signal to its group, while
+  // one can be past the reading of the table.
+  void signal_all(int signal) {
+    const pid_t group = shell_ > 0 && !shell_reaped_ ? shell_ : 0;
+    if (group > 0) kill(-group, signal);
+    table_.signal_descendants(getpid(), signal, {}, group);
   }
 
   void on_time() {
@@ -138,8 +146,7 @@ private:
 
   // What was forked while the table was read is found by the next round.
   void kill_all() {
-    if (shell_ > 0 && !shell_reaped_) kill(-shell_, SIGKILL);
-    table_.signal_descendants(getpid(), SIGKILL);
+    signal_all(SIGKILL);
     // Whoever is still there belongs to another user, or waits for a device: the host should know.
     if (rounds_ == kill_rounds_listed) list();
     next_ms_ = ++rounds_ < kill_rounds_max ? now_ms() + pause_ms_ : never;

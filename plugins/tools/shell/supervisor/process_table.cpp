@@ -18,7 +18,7 @@ bool contains(pid_list list, pid_t pid) {
   return false;
 }
 
-// The text of /proc/PID/stat: "pid (name) state parent ...". The name may hold any character.
+// The text of /proc/PID/stat: "pid (name) state parent group ...". The name may hold any character.
 bool read_stat(const char* pid, char (&text)[512]) {
   char path[64];
   snprintf(path, sizeof path, "/proc/%.16s/stat", pid);
@@ -39,7 +39,7 @@ int by_pid(const void* a, const void* b) {
 
 }  // namespace
 
-void process_table::read(pid_t root, int signal, pid_list spared) {
+void process_table::read(pid_t root, int signal, pid_list spared, pid_t signalled_group) {
   count_ = 0;
   DIR* directory = opendir("/proc");
   if (directory == nullptr) return;
@@ -53,13 +53,14 @@ void process_table::read(pid_t root, int signal, pid_list spared) {
     if (after_name == nullptr || strlen(after_name) < 5) continue;
     entry& e = entries_[count_];
     e.pid = static_cast<pid_t>(atol(item->d_name));
-    e.parent = static_cast<pid_t>(atol(after_name + 4));
+    char* after_parent = nullptr;
+    e.parent = static_cast<pid_t>(strtol(after_name + 4, &after_parent, 10));
+    e.group = static_cast<pid_t>(atol(after_parent));
     e.alive = after_name[2] != 'Z' && after_name[2] != 'X';
     e.below = false;
     ++count_;
-    if (signal != 0 && e.alive && e.parent == root && !contains(spared, e.pid)) {
-      kill(e.pid, signal);
-    }
+    if (signal == 0 || !e.alive || e.parent != root || e.group == signalled_group) continue;
+    if (!contains(spared, e.pid)) kill(e.pid, signal);
   }
   closedir(directory);
   qsort(entries_, count_, sizeof(entry), by_pid);
@@ -83,21 +84,22 @@ void process_table::mark(pid_t root, pid_list spared) {
   }
 }
 
-std::size_t process_table::signal_descendants(pid_t root, int signal, pid_list spared) {
-  read(root, signal, spared);
+std::size_t process_table::signal_descendants(pid_t root, int signal, pid_list spared,
+                                              pid_t signalled_group) {
+  read(root, signal, spared, signalled_group);
   mark(root, spared);
   std::size_t found = 0;
   for (std::size_t i = 0; i < count_; ++i) {
     const entry& e = entries_[i];
     if (!e.below || !e.alive) continue;
     ++found;
-    if (e.parent != root) kill(e.pid, signal);
+    if (e.parent != root && e.group != signalled_group) kill(e.pid, signal);
   }
   return found;
 }
 
 void process_table::list_descendants(pid_t root, keeper_report& report) {
-  read(root, 0, {});
+  read(root, 0, {}, 0);
   mark(root, {});
   report.value = 0;
   report.listed = 0;
