@@ -12,7 +12,7 @@ namespace rustic::contract {
 namespace {
 
 class client {
- public:
+public:
   explicit client(storage_backend backend) : backend_(std::move(backend)) {}
 
   // The call must succeed; gives the result.
@@ -45,13 +45,13 @@ class client {
                              std::to_string(updated_at_ms) + more + "}}");
   }
   json::object say(std::string_view id, std::string_view words, std::int64_t at_ms = 1) const {
-    return ok("messages.append", R"({"session":")" + std::string(id) +
-                                     R"(","messages":[{"role":"user","parts":[{"type":"text","text":")" +
-                                     std::string(words) + R"("}],"created_at_ms":)" +
-                                     std::to_string(at_ms) + "}]}");
+    return ok("messages.append",
+              R"({"session":")" + std::string(id) +
+                  R"(","messages":[{"role":"user","parts":[{"type":"text","text":")" +
+                  std::string(words) + R"("}],"created_at_ms":)" + std::to_string(at_ms) + "}]}");
   }
 
- private:
+private:
   storage_backend backend_;
 };
 
@@ -87,11 +87,12 @@ void session_cases(const client& storage) {
   CHECK_FALSE(found.contains("agent"));
   CHECK(storage.text("session.get", R"({"id":"a"})").find("2.50") != std::string::npos);
 
-  found = storage
-              .ok("session.update",
-                  R"({"id":"a","expected_version":1,"changes":{"title":null,"agent":"x","updated_at_ms":9}})")
-              .at("session")
-              .as_object();
+  found =
+      storage
+          .ok("session.update",
+              R"({"id":"a","expected_version":1,"changes":{"title":null,"agent":"x","updated_at_ms":9}})")
+          .at("session")
+          .as_object();
   CHECK_FALSE(found.contains("title"));
   CHECK(text_or(found, "agent") == "x");
   CHECK(found.contains("metadata"));
@@ -131,8 +132,7 @@ void deletion_cases(const client& storage) {
     storage.session(id);
     storage.say(id, "hello");
     storage.ok("state.put", R"({"scope":"session:)" + id + R"(","key":"k","value":1})");
-    storage.ok("journal.append",
-               R"({"stream":"session:)" + id + R"(/tools","records":[{"n":1}]})");
+    storage.ok("journal.append", R"({"stream":"session:)" + id + R"(/tools","records":[{"n":1}]})");
   }
   CHECK(storage.ok("session.delete", R"({"id":"a"})").at("deleted") == true);
   storage.fails(status_code::not_found, "messages.range", R"({"session":"a"})");
@@ -154,9 +154,8 @@ void message_cases(const client& storage) {
   storage.fails(status_code::not_found, "messages.append",
                 R"({"session":"a","messages":[{"role":"user","parts":[],"created_at_ms":1}]})");
   storage.session("a");
-  const auto two = storage.ok(
-      "messages.append",
-      R"({"session":"a","expected_next_seq":1,"messages":[
+  const auto two = storage.ok("messages.append",
+                              R"({"session":"a","expected_next_seq":1,"messages":[
         {"role":"user","parts":[{"type":"text","text":"x\u0000\ud83d\ude00","n":1.10}],"created_at_ms":5,"metadata":{"m":true}},
         {"role":"assistant","parts":[],"created_at_ms":6}]})");
   CHECK(at(two, "first_seq") == 1);
@@ -169,10 +168,11 @@ void message_cases(const client& storage) {
   storage.fails(status_code::invalid_argument, "messages.append",
                 R"({"session":"a","messages":[{"role":"user","parts":[],"created_at_ms":1},
                    {"role":"user","parts":{},"created_at_ms":1}]})");
-  for (const char* bad : {R"({"session":"a","messages":[]})", R"({"session":"a"})",
-                          R"({"session":"a","messages":[{"role":"a b","parts":[],"created_at_ms":1}]})",
-                          R"({"session":"a","messages":[{"role":"user","parts":[],"created_at_ms":"1"}]})",
-                          R"({"session":"a","messages":[7]})"})
+  for (const char* bad :
+       {R"({"session":"a","messages":[]})", R"({"session":"a"})",
+        R"({"session":"a","messages":[{"role":"a b","parts":[],"created_at_ms":1}]})",
+        R"({"session":"a","messages":[{"role":"user","parts":[],"created_at_ms":"1"}]})",
+        R"({"session":"a","messages":[7]})"})
     storage.fails(status_code::invalid_argument, "messages.append", bad);
 
   const auto text = storage.text("messages.range", R"({"session":"a"})");
@@ -187,8 +187,8 @@ void message_cases(const client& storage) {
   CHECK(at(first, "created_at_ms") == 5);
   CHECK(first.at("metadata").at("m") == true);
   CHECK(messages[1].at("metadata").as_object().empty());
-  CHECK(at(storage.ok("session.get", R"({"id":"a"})").at("session").as_object(),
-           "message_count") == 2);
+  CHECK(at(storage.ok("session.get", R"({"id":"a"})").at("session").as_object(), "message_count") ==
+        2);
 }
 
 void range_cases(const client& storage) {
@@ -227,7 +227,8 @@ void range_cases(const client& storage) {
   CHECK(none.at("messages").as_array().empty());
   CHECK(none.at("more") == false);
   storage.fails(status_code::invalid_argument, "messages.range", R"({"session":"a","limit":0})");
-  storage.fails(status_code::invalid_argument, "messages.range", R"({"session":"a","from_seq":-1})");
+  storage.fails(status_code::invalid_argument, "messages.range",
+                R"({"session":"a","from_seq":-1})");
 }
 
 void search_cases(const client& storage) {
@@ -266,15 +267,16 @@ void state_cases(const client& storage) {
   storage.fails(status_code::not_found, "state.get", R"({"scope":"s","key":"k"})");
   storage.fails(status_code::aborted, "state.put",
                 R"({"scope":"s","key":"k","value":1,"expected_version":3})");
-  const auto made =
-      at(storage.ok("state.put", R"({"scope":"s","key":"k","value":{"a": 1.0},"expected_version":0})"),
-         "version");
+  const auto made = at(
+      storage.ok("state.put", R"({"scope":"s","key":"k","value":{"a": 1.0},"expected_version":0})"),
+      "version");
   CHECK(made > 0);
   storage.fails(status_code::aborted, "state.put",
                 R"({"scope":"s","key":"k","value":1,"expected_version":0})");
-  const auto changed = at(storage.ok("state.put", R"({"scope":"s","key":"k","value":null,"expected_version":)" +
-                                                      std::to_string(made) + "}"),
-                          "version");
+  const auto changed =
+      at(storage.ok("state.put", R"({"scope":"s","key":"k","value":null,"expected_version":)" +
+                                     std::to_string(made) + "}"),
+         "version");
   CHECK(changed > made);
   CHECK(storage.ok("state.get", R"({"scope":"s","key":"k"})").at("value").is_null());
   storage.fails(status_code::aborted, "state.delete",
@@ -285,8 +287,7 @@ void state_cases(const client& storage) {
   CHECK(at(storage.ok("state.put", R"({"scope":"s","key":"k","value":2})"), "version") > changed);
 
   for (const char* key : {"a/2", "a/1", "b", "a", "a0"})
-    storage.ok("state.put",
-               R"({"scope":"list","value":0,"key":")" + std::string(key) + "\"}");
+    storage.ok("state.put", R"({"scope":"list","value":0,"key":")" + std::string(key) + "\"}");
   storage.ok("state.put", R"({"scope":"list2","value":0,"key":"a/3"})");
   CHECK(texts(storage.ok("state.list", R"({"scope":"list"})"), "entries", "key") ==
         words{"a", "a/1", "a/2", "a0", "b"});
@@ -311,8 +312,8 @@ void journal_cases(const client& storage) {
   CHECK(seqs(read, "records") == numbers{2, 3});
   CHECK(read.at("records").at(1).at("record").at("n") == 3);
   CHECK(read.at("more") == false);
-  CHECK(seqs(storage.ok("journal.read", R"({"stream":"j","reverse":true,"limit":2})"),
-             "records") == numbers{3, 2});
+  CHECK(seqs(storage.ok("journal.read", R"({"stream":"j","reverse":true,"limit":2})"), "records") ==
+        numbers{3, 2});
   CHECK(storage.ok("journal.read", R"({"stream":"j","reverse":true,"limit":2})").at("more") ==
         true);
   CHECK(seqs(storage.ok("journal.read", R"({"stream":"j","reverse":true,"from_seq":2})"),
@@ -365,7 +366,8 @@ void apply_cases(const client& storage) {
   storage.ok("state.put", R"({"scope":"s","key":"old","value":"before"})");
   storage.ok("journal.append", R"({"stream":"session:a/j","records":[{},{}]})");
   const auto everything = [&] {
-    return storage.text("session.list", "{}") + storage.text("messages.range", R"({"session":"a"})") +
+    return storage.text("session.list", "{}") +
+           storage.text("messages.range", R"({"session":"a"})") +
            storage.text("state.list", R"({"scope":"s"})") +
            storage.text("state.list", R"({"scope":"session:a"})") +
            storage.text("journal.read", R"({"stream":"session:a/j"})") +
@@ -405,8 +407,9 @@ void apply_cases(const client& storage) {
   CHECK(results[2].as_object().empty());
   CHECK(storage.ok("apply", R"({"operations":[]})").at("results").as_array().empty());
 
-  const auto nested = storage.fails(status_code::invalid_argument, "apply",
-                                    R"({"operations":[{"method":"stats"},{"method":"apply","operations":[]}]})");
+  const auto nested =
+      storage.fails(status_code::invalid_argument, "apply",
+                    R"({"operations":[{"method":"stats"},{"method":"apply","operations":[]}]})");
   CHECK(at(object_or_empty(nested, "details"), "index") == 1);
   storage.fails(status_code::unimplemented, "apply", R"({"operations":[{"method":"no.such"}]})");
   const auto held = storage.fails(
@@ -423,8 +426,8 @@ void trimming_cases(const client& storage) {  // max_history_size is 5
         numbers{3, 4, 5, 6, 7});
   CHECK(seqs(storage.ok("messages.range", R"({"session":"a","reverse":true,"to_seq":3})"),
              "messages") == numbers{3});
-  CHECK(at(storage.ok("session.get", R"({"id":"a"})").at("session").as_object(),
-           "message_count") == 5);
+  CHECK(at(storage.ok("session.get", R"({"id":"a"})").at("session").as_object(), "message_count") ==
+        5);
   // A failed apply gives the removed ones back.
   storage.fails(status_code::not_found, "apply", R"({"operations":[
     {"method":"messages.append","session":"a","messages":[{"role":"user","parts":[],"created_at_ms":2},{"role":"user","parts":[],"created_at_ms":2}]},
@@ -446,18 +449,17 @@ void trimming_cases(const client& storage) {  // max_history_size is 5
 void refusal_cases(const client& storage) {
   storage.fails(status_code::unimplemented, "no.such", "{}");
   storage.fails(status_code::unimplemented, "", "{}");
-  const std::string deep = R"({"scope":"s","key":"k","value":)" + std::string(500, '[') +
-                           std::string(500, ']') + "}";
+  const std::string deep =
+      R"({"scope":"s","key":"k","value":)" + std::string(500, '[') + std::string(500, ']') + "}";
   for (const std::string& bad :
        {std::string("{"), std::string("[]"), std::string("7"), std::string("{} x"),
         std::string("{\"id\":\"\xff\"}"), std::string("nonsense"), std::string("{\"id\":}"), deep,
         std::string(1, '\0')})
     storage.fails(status_code::invalid_argument, "session.get", bad);
   const std::string long_name(2000, 'n');
-  for (const std::string& bad :
-       {std::string("{}"), std::string(R"({"id":7})"), std::string(R"({"id":""})"),
-        std::string(R"({"id":"a\u0000b"})"), std::string(R"({"id":"a/b"})"),
-        "{\"id\":\"" + long_name + "\"}"})
+  for (const std::string& bad : {std::string("{}"), std::string(R"({"id":7})"),
+                                 std::string(R"({"id":""})"), std::string(R"({"id":"a\u0000b"})"),
+                                 std::string(R"({"id":"a/b"})"), "{\"id\":\"" + long_name + "\"}"})
     storage.fails(status_code::invalid_argument, "session.get", bad);
   // Text that would be SQL, and members nobody knows.
   storage.session(R"(x'; DROP TABLE sessions; --)", 1, R"(,"unknown":[1])");
@@ -503,7 +505,8 @@ void concurrency_cases(const client& storage, const storage_backend& backend) {
     });
   for (auto& one : running) one.join();
   CHECK(failures == 0);
-  const auto found = seqs(storage.ok("messages.range", R"({"session":"a","limit":1000})"), "messages");
+  const auto found =
+      seqs(storage.ok("messages.range", R"({"session":"a","limit":1000})"), "messages");
   CHECK(found.size() == threads * turns);
   CHECK(std::set<std::int64_t>(found.begin(), found.end()).size() == threads * turns);
   CHECK(found.back() == threads * turns);
@@ -530,23 +533,51 @@ void run_storage_suite(const make_storage& make) {
     backend = make(setting);
     return client(backend);
   };
-  SUBCASE("sessions") { session_cases(fresh()); }
-  SUBCASE("listing of sessions") { listing_cases(fresh()); }
-  SUBCASE("deletion of a session") { deletion_cases(fresh()); }
-  SUBCASE("messages") { message_cases(fresh()); }
-  SUBCASE("ranges of messages") { range_cases(fresh()); }
-  SUBCASE("search") { search_cases(fresh()); }
-  SUBCASE("state") { state_cases(fresh()); }
-  SUBCASE("journals") { journal_cases(fresh()); }
-  SUBCASE("leases") { lease_cases(fresh()); }
-  SUBCASE("apply") { apply_cases(fresh()); }
-  SUBCASE("trimming") { trimming_cases(fresh({5})); }
-  SUBCASE("refusals") { refusal_cases(fresh()); }
-  SUBCASE("large messages") { large_cases(fresh()); }
+  SUBCASE("sessions") {
+    session_cases(fresh());
+  }
+  SUBCASE("listing of sessions") {
+    listing_cases(fresh());
+  }
+  SUBCASE("deletion of a session") {
+    deletion_cases(fresh());
+  }
+  SUBCASE("messages") {
+    message_cases(fresh());
+  }
+  SUBCASE("ranges of messages") {
+    range_cases(fresh());
+  }
+  SUBCASE("search") {
+    search_cases(fresh());
+  }
+  SUBCASE("state") {
+    state_cases(fresh());
+  }
+  SUBCASE("journals") {
+    journal_cases(fresh());
+  }
+  SUBCASE("leases") {
+    lease_cases(fresh());
+  }
+  SUBCASE("apply") {
+    apply_cases(fresh());
+  }
+  SUBCASE("trimming") {
+    trimming_cases(fresh({5}));
+  }
+  SUBCASE("refusals") {
+    refusal_cases(fresh());
+  }
+  SUBCASE("large messages") {
+    large_cases(fresh());
+  }
   SUBCASE("concurrency") {
     const auto storage = fresh();
     concurrency_cases(storage, backend);
   }
-  SUBCASE("stats") { stats_cases(fresh()); }
+  SUBCASE("stats") {
+    stats_cases(fresh());
+  }
 }
 }  // namespace rustic::contract

@@ -1,4 +1,5 @@
-// storage_suite.hpp - what every backend of rustic.storage must do: one suite, run against any of them.
+// storage_suite.hpp - what every backend of rustic.storage must do: one suite, run against any of
+// them.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -9,11 +10,11 @@
 
 namespace rustic::contract {
 
-// One call: method and request text in, status and body text out. Called from several threads at once
+// One call: method and request text in, status and body text out. Called from several threads at
+// once
 // by the concurrency case.
-using storage_backend =
-    std::function<std::pair<status_code, std::string>(std::string_view method,
-                                                      std::string_view request)>;
+using storage_backend = std::function<std::pair<status_code, std::string>(
+    std::string_view method, std::string_view request)>;
 
 struct storage_setting {
   std::int64_t max_history_size = 100'000;

@@ -10,7 +10,9 @@ namespace rustic::storage {
 namespace {
 constexpr std::int64_t entry_bytes = 64;  // what the maps need beside each payload, about
 
-std::int64_t size_of(std::string_view text) { return static_cast<std::int64_t>(text.size()); }
+std::int64_t size_of(std::string_view text) {
+  return static_cast<std::int64_t>(text.size());
+}
 
 bool starts_with(std::string_view text, std::string_view prefix) {
   return text.substr(0, prefix.size()) == prefix;
@@ -91,6 +93,7 @@ std::string memory_store::session_list(const session_list_request& request) {
     if (count++ == request.limit) break;
     if (count > 1) out += ',';
     out += to_json(snapshot(*entry));
+    check_answer(out);
   }
   return out += "]}";
 }
@@ -157,8 +160,8 @@ std::string memory_store::messages_append(const messages_append_request& request
     entry.messages.pop_front();
     ++entry.first_seq;
   }
-  undo_with([this, id = request.session, count, old = std::make_shared<std::deque<message>>(
-                                                    std::move(trimmed))] {
+  undo_with([this, id = request.session, count,
+             old = std::make_shared<std::deque<message>>(std::move(trimmed))] {
     auto& target = sessions_.at(id);
     target.first_seq -= static_cast<std::int64_t>(old->size());
     for (auto one = old->rbegin(); one != old->rend(); ++one)
@@ -217,7 +220,8 @@ std::string memory_store::messages_search(const messages_search_request& request
   std::int64_t hits = 0;
   for (const auto& one : candidates) {
     if (hits == request.limit) break;
-    const auto& found = one.entry->messages[static_cast<std::size_t>(one.seq - one.entry->first_seq)];
+    const auto& found =
+        one.entry->messages[static_cast<std::size_t>(one.seq - one.entry->first_seq)];
     const auto snippet = query.match(found.parts);
     if (!snippet) continue;
     if (hits++ > 0) out += ',';
@@ -286,6 +290,7 @@ std::string memory_store::state_list(const state_list_request& request) {
     writer.raw("value", entry->second.value);
     writer.integer("version", entry->second.version);
     writer.close();
+    check_answer(out);
   }
   return out += "]}";
 }
@@ -320,15 +325,14 @@ std::string memory_store::journal_read(const journal_read_request& request) {
   const auto newest = stream.first_seq + static_cast<std::int64_t>(stream.records.size()) - 1;
   auto first = stream.first_seq, last = newest;
   if (request.from_seq > 0)
-    (request.reverse ? last : first) = request.reverse ? std::min(last, request.from_seq)
-                                                       : std::max(first, request.from_seq);
+    (request.reverse ? last : first) =
+        request.reverse ? std::min(last, request.from_seq) : std::max(first, request.from_seq);
   std::string out = "{\"records\":[";
   std::int64_t given = 0, bytes = 0;
   for (; given <= last - first; ++given) {
     const auto seq = request.reverse ? last - given : first + given;
     const auto& record = stream.records[static_cast<std::size_t>(seq - stream.first_seq)];
-    if (given == request.limit ||
-        (given > 0 && bytes + size_of(record) > answer_bytes_default))
+    if (given == request.limit || (given > 0 && bytes + size_of(record) > answer_bytes_default))
       break;
     bytes += size_of(record);
     if (given > 0) out += ',';
@@ -344,10 +348,10 @@ std::string memory_store::journal_read(const journal_read_request& request) {
 
 void memory_store::erase_stream(std::map<std::string, stream_entry>::iterator entry) {
   for (const auto& record : entry->second.records) bytes_ -= entry_bytes + size_of(record);
-  undo_with([this, name = entry->first,
-             old = std::make_shared<stream_entry>(std::move(entry->second))] {
-    streams_.insert_or_assign(name, std::move(*old));
-  });
+  undo_with(
+      [this, name = entry->first, old = std::make_shared<stream_entry>(std::move(entry->second))] {
+        streams_.insert_or_assign(name, std::move(*old));
+      });
   streams_.erase(entry);
 }
 

@@ -1,4 +1,5 @@
-// memory_store.hpp - sessions, messages, state, journals and leases in memory: for tests and where no disk can be written.
+// memory_store.hpp - sessions, messages, state, journals and leases in memory: for tests and where
+// no disk can be written.
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -18,7 +19,7 @@ namespace rustic::storage {
 
 struct memory_settings {
   std::int64_t max_history_size = history_size_default;  // messages of one session
-  std::int64_t max_bytes = std::int64_t{512} << 20;       // payload of everything together
+  std::int64_t max_bytes = std::int64_t{512} << 20;      // payload of everything together
 };
 
 struct memory_reply {
@@ -29,11 +30,11 @@ struct memory_reply {
 // Everything of rustic.storage but durability. Owns its data, which ends with it.
 // Threads: execute from any; calls run one after another. Errors: in the reply, nothing is thrown.
 class memory_store final : private operations {
- public:
+public:
   explicit memory_store(memory_settings settings = {}) : settings_(settings) {}
   memory_reply execute(std::string_view method, std::string_view body) noexcept;
 
- private:
+private:
   struct message {
     std::string role, parts, metadata;
     std::int64_t created_at_ms = 0;

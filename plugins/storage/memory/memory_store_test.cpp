@@ -40,8 +40,9 @@ TEST_CASE("a full memory storage refuses and stays usable") {
   // The room that a failed apply took is free again.
   for (int i = 0; i < 10; ++i)
     CHECK(store
-              .execute("apply", R"({"operations":[{"method":"state.put","scope":"s","key":"c","value":")" +
-                                    std::string(3000, 'x') + R"("},{"method":"session.get","id":"none"}]})")
+              .execute("apply",
+                       R"({"operations":[{"method":"state.put","scope":"s","key":"c","value":")" +
+                           std::string(3000, 'x') + R"("},{"method":"session.get","id":"none"}]})")
               .status == status_code::not_found);
   CHECK(put("c", 3000) == status_code::ok);
 }

@@ -6,8 +6,7 @@
 namespace {
 rustic::storage::memory_settings read_settings(const rustic::json::object& config) {
   rustic::storage::memory_settings settings;
-  settings.max_history_size =
-      rustic::int_or(config, "max_history_size", settings.max_history_size);
+  settings.max_history_size = rustic::int_or(config, "max_history_size", settings.max_history_size);
   settings.max_bytes = rustic::int_or(config, "max_bytes", settings.max_bytes);
   if (settings.max_history_size < 1 || settings.max_bytes < 1)
     throw rustic::failure(rustic::status_code::invalid_argument,
@@ -28,8 +27,8 @@ struct memory_plugin {
 
   static void call(void* self, const rai_request* request, rai_call id, rai_op*) noexcept {
     auto& plugin = *static_cast<memory_plugin*>(self);
-    const auto reply = plugin.store_.execute(rustic::to_view(request->method),
-                                             rustic::to_view(request->body));
+    const auto reply =
+        plugin.store_.execute(rustic::to_view(request->method), rustic::to_view(request->body));
     plugin.host_.finish(plugin.host_.self, id, static_cast<rai_status>(reply.status),
                         rustic::to_str(reply.body));
   }

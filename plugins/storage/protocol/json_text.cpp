@@ -1,4 +1,5 @@
-// json_text.cpp - the scanner: Boost.JSON checks the text, then members are cut out by their brackets.
+// json_text.cpp - the scanner: Boost.JSON checks the text, then members are cut out by their
+// brackets.
 #include "json_text.hpp"
 
 #include <boost/json/basic_parser_impl.hpp>
@@ -42,7 +43,9 @@ struct check_handler {
   bool on_comment(sv, ec&) { return true; }
 };
 
-constexpr bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+constexpr bool is_space(char c) {
+  return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
 
 void skip_space(std::string_view text, std::size_t& at) {
   while (at < text.size() && is_space(text[at])) ++at;
@@ -107,12 +110,18 @@ void check_syntax(std::string_view text) {
 
 const char* name_of(json_kind kind) {
   switch (kind) {
-    case json_kind::object: return "an object";
-    case json_kind::array: return "an array";
-    case json_kind::string: return "a string";
-    case json_kind::number: return "a number";
-    case json_kind::boolean: return "true or false";
-    case json_kind::null: break;
+    case json_kind::object:
+      return "an object";
+    case json_kind::array:
+      return "an array";
+    case json_kind::string:
+      return "a string";
+    case json_kind::number:
+      return "a number";
+    case json_kind::boolean:
+      return "true or false";
+    case json_kind::null:
+      break;
   }
   return "null";
 }
@@ -141,13 +150,19 @@ std::int64_t to_integer(std::string_view key, std::string_view json) {
 
 json_kind kind_of(std::string_view json) noexcept {
   switch (json.empty() ? 'n' : json.front()) {
-    case '{': return json_kind::object;
-    case '[': return json_kind::array;
-    case '"': return json_kind::string;
+    case '{':
+      return json_kind::object;
+    case '[':
+      return json_kind::array;
+    case '"':
+      return json_kind::string;
     case 't':
-    case 'f': return json_kind::boolean;
-    case 'n': return json_kind::null;
-    default: return json_kind::number;
+    case 'f':
+      return json_kind::boolean;
+    case 'n':
+      return json_kind::null;
+    default:
+      return json_kind::number;
   }
 }
 
@@ -301,5 +316,7 @@ void object_writer::integer(std::string_view name, std::int64_t value) {
 void object_writer::flag(std::string_view name, bool value) {
   key(name) += value ? "true" : "false";
 }
-void object_writer::raw(std::string_view name, std::string_view json) { key(name) += json; }
+void object_writer::raw(std::string_view name, std::string_view json) {
+  key(name) += json;
+}
 }  // namespace rustic::storage

@@ -1,6 +1,8 @@
-// json_text.hpp - reads a request as text: members are found without building a tree, so payloads keep their bytes.
+// json_text.hpp - reads a request as text: members are found without building a tree, so payloads
+// keep their bytes.
 //
-// A message of 10 MB is checked once and stored as it came: numbers keep their digits, strings their
+// A message of 10 MB is checked once and stored as it came: numbers keep their digits, strings
+// their
 // escapes. Views point into the text given to parse, which must outlive them.
 #pragma once
 #include <cstdint>
@@ -18,7 +20,7 @@ json_kind kind_of(std::string_view json) noexcept;
 
 // The members of one JSON object. Every getter throws failure(INVALID_ARGUMENT) naming the key.
 class object_view {
- public:
+public:
   // Checks the whole text (syntax, UTF-8, depth); it must be an object. An empty text is {}.
   static object_view parse(std::string_view text);
   // The same for text that is part of a text already checked.
@@ -44,7 +46,7 @@ class object_view {
     return members_;
   }
 
- private:
+private:
   std::vector<std::pair<std::string, std::string_view>> members_;
 };
 
@@ -54,7 +56,7 @@ void append_quoted(std::string& out, std::string_view text);
 
 // Builds one JSON object. Keys need no escapes.
 class object_writer {
- public:
+public:
   explicit object_writer(std::string& out) : out_(out) { out_ += '{'; }
   void text(std::string_view key, std::string_view value);
   void integer(std::string_view key, std::int64_t value);
@@ -64,7 +66,7 @@ class object_writer {
   std::string& key(std::string_view key);
   void close() { out_ += '}'; }
 
- private:
+private:
   std::string& out_;
   bool first_ = true;
 };

@@ -35,12 +35,13 @@ TEST_CASE("integers are read however they are written") {
   CHECK(view.integer("a") == std::numeric_limits<std::int64_t>::min());
   CHECK(view.integer("b") == 3);
   CHECK(view.integer("c") == 3);
-  for (const char* bad : {"d", "e", "f", "g"}) CHECK_THROWS_AS((void)view.integer(bad), rustic::failure);
+  for (const char* bad : {"d", "e", "f", "g"})
+    CHECK_THROWS_AS((void)view.integer(bad), rustic::failure);
 }
 
 TEST_CASE("what is not JSON is refused") {
-  for (const char* bad : {"[", "{\"a\":1", "{\"a\" 1}", "{\"a\":1}}", "\"\\ud800\"", "{\"a\":01}", "{\"a\":'x'}",
-                          "{\"a\":\"\n\"}", "null", "{,}"})
+  for (const char* bad : {"[", "{\"a\":1", "{\"a\" 1}", "{\"a\":1}}", "\"\\ud800\"", "{\"a\":01}",
+                          "{\"a\":'x'}", "{\"a\":\"\n\"}", "null", "{,}"})
     CHECK_THROWS_AS((void)object_view::parse(bad), rustic::failure);
 }
 

@@ -5,8 +5,9 @@
 
 namespace rustic::storage {
 inline constexpr std::size_t request_bytes_max = std::size_t{256} << 20;
-inline constexpr std::size_t item_bytes_max = std::size_t{64} << 20;  // one message, record or value
-inline constexpr std::size_t name_bytes_max = 512;    // ids, keys, streams, scopes, leases, owners
+inline constexpr std::size_t item_bytes_max = std::size_t{64}
+                                              << 20;   // one message, record or value
+inline constexpr std::size_t name_bytes_max = 512;     // ids, keys, streams, scopes, leases, owners
 inline constexpr std::size_t field_bytes_max = 65536;  // title, agent, workspace
 inline constexpr std::size_t role_bytes_max = 64;
 inline constexpr std::size_t items_per_append_max = 10'000;

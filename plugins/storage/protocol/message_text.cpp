@@ -22,8 +22,7 @@ constexpr unsigned lower_two_byte(unsigned c) {
   if ((c >= 0x100 && c <= 0x12F) || (c >= 0x132 && c <= 0x137) || (c >= 0x14A && c <= 0x177) ||
       (c >= 0x460 && c <= 0x481) || (c >= 0x48A && c <= 0x4BF) || (c >= 0x4D0 && c <= 0x52F))
     return c | 1;
-  if ((c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17E))
-    return c % 2 == 1 ? c + 1 : c;
+  if ((c >= 0x139 && c <= 0x148) || (c >= 0x179 && c <= 0x17E)) return c % 2 == 1 ? c + 1 : c;
   if (c == 0x386) return 0x3AC;
   if (c >= 0x388 && c <= 0x38A) return c + 0x25;
   if (c == 0x38C) return 0x3CC;
@@ -48,7 +47,9 @@ bool contains_folded(std::string_view text, std::string_view needle) {
   return false;
 }
 
-bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
+bool is_continuation(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
+}
 }  // namespace
 
 std::string fold_case(std::string_view text) {
@@ -68,8 +69,7 @@ std::string fold_case(std::string_view text) {
 }
 
 text_query::text_query(std::string_view query)
-    : folded_(fold_case(query)),
-      plain_(std::all_of(folded_.begin(), folded_.end(), [](char c) {
+    : folded_(fold_case(query)), plain_(std::all_of(folded_.begin(), folded_.end(), [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == ' ' || c == '_' || c == '.';
       })) {}
 

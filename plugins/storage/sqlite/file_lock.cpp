@@ -24,17 +24,17 @@ namespace {
 
 void interrupt::raise() {
   const std::lock_guard lock(mutex_);
-  raised_ = true;
+  if (!raised_at_) raised_at_ = std::chrono::steady_clock::now();
   changed_.notify_all();
 }
-bool interrupt::raised() const {
+std::optional<std::chrono::steady_clock::time_point> interrupt::raised_at() const {
   const std::lock_guard lock(mutex_);
-  return raised_;
+  return raised_at_;
 }
 void interrupt::nap(std::chrono::microseconds duration) {
   std::unique_lock lock(mutex_);
-  const bool was_raised = raised_;
-  changed_.wait_for(lock, duration, [&] { return raised_ != was_raised; });
+  const bool was_raised = raised_at_.has_value();
+  changed_.wait_for(lock, duration, [&] { return raised_at_.has_value() != was_raised; });
 }
 
 file_lock::~file_lock() {
@@ -57,7 +57,8 @@ void file_lock::open_file() {
 
 // False when somebody removed or replaced the file: a lock on the old one excludes nobody.
 bool file_lock::is_current() const noexcept {
-  struct stat ours {}, named {};
+  struct stat ours {
+  }, named{};
   return ::fstat(descriptor_, &ours) == 0 && ::stat(path_.c_str(), &named) == 0 &&
          ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
 }
@@ -65,7 +66,6 @@ bool file_lock::is_current() const noexcept {
 void file_lock::acquire(std::chrono::milliseconds timeout, interrupt& stop) {
   using clock = std::chrono::steady_clock;
   auto deadline = clock::now() + timeout;
-  bool hurried = false;
   auto nap = lock_nap_first;
   if (descriptor_ < 0) open_file();
   for (;;) {
@@ -77,16 +77,15 @@ void file_lock::acquire(std::chrono::milliseconds timeout, interrupt& stop) {
     if (errno != EWOULDBLOCK && errno != EINTR)
       unavailable("cannot lock", path_, errno, "the folder must be on a local disk");
     const auto now = clock::now();
-    if (!hurried && stop.raised()) {
-      hurried = true;
-      deadline = std::min(deadline, now + stop_grace);
-    }
+    if (const auto raised_at = stop.raised_at())
+      deadline = std::min(deadline, *raised_at + stop_grace);
     if (now >= deadline)
-      unavailable("waited too long for", path_, ETIMEDOUT,
-                  "another process keeps writing; try again, or look who it is: fuser -v '" + path_ +
-                      "'");
+      unavailable(
+          "waited too long for", path_, ETIMEDOUT,
+          "another process keeps writing; try again, or look who it is: fuser -v '" + path_ + "'");
     // A different length each time keeps many waiters from knocking together.
-    const auto jitter = std::chrono::microseconds(now.time_since_epoch().count() / 64 % nap.count());
+    const auto jitter =
+        std::chrono::microseconds(now.time_since_epoch().count() / 64 % nap.count());
     stop.nap(nap / 2 + jitter);
     nap = std::min(nap * 3 / 2, lock_nap_longest);
   }

@@ -1,7 +1,9 @@
-// file_lock.hpp - one holder among all processes and all stores of this one, by flock on a file of its own.
+// file_lock.hpp - one holder among all processes and all stores of this one, by flock on a file of
+// its own.
 //
 // SQLite before 3.51.3 can lose commits when two connections write, checkpoint or close at the same
-// instant (https://sqlite.org/wal.html#walresetbug). Whoever does one of these holds this lock. It is
+// instant (https://sqlite.org/wal.html#walresetbug). Whoever does one of these holds this lock. It
+// is
 // flock and not fcntl, because fcntl locks do not exclude inside one process.
 #pragma once
 #include <sys/types.h>
@@ -9,37 +11,40 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <string>
 
 namespace rustic::storage {
 
 // Shortens the waits of a thread that is to stop. Threads: any.
 class interrupt {
- public:
+public:
   void raise();
-  bool raised() const;
+  // When it was raised; nothing while it is not.
+  std::optional<std::chrono::steady_clock::time_point> raised_at() const;
   // Sleeps, or returns early when raised.
   void nap(std::chrono::microseconds duration);
 
- private:
+private:
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  bool raised_ = false;
+  std::optional<std::chrono::steady_clock::time_point> raised_at_;
 };
 
 // Threads: one at a time. The file stays when the lock goes: removing it would let two holders in.
 class file_lock {
- public:
+public:
   explicit file_lock(std::string path) : path_(std::move(path)) {}
   ~file_lock();
   file_lock(const file_lock&) = delete;
   file_lock& operator=(const file_lock&) = delete;
 
-  // Waits at most `timeout`, and at most stop_grace once interrupted. Throws failure(UNAVAILABLE).
+  // Waits at most `timeout`, and not beyond stop_grace after the interrupt; tries once in any case.
+  // Throws failure(UNAVAILABLE).
   void acquire(std::chrono::milliseconds timeout, interrupt& stop);
   void release() noexcept;
 
- private:
+private:
   void open_file();
   bool is_current() const noexcept;
   std::string path_;
@@ -48,7 +53,7 @@ class file_lock {
 
 // Holds a lock for a scope.
 class held_lock {
- public:
+public:
   held_lock(file_lock& lock, std::chrono::milliseconds timeout, interrupt& stop) : lock_(lock) {
     lock_.acquire(timeout, stop);
   }
@@ -56,7 +61,7 @@ class held_lock {
   held_lock(const held_lock&) = delete;
   held_lock& operator=(const held_lock&) = delete;
 
- private:
+private:
   file_lock& lock_;
 };
 }  // namespace rustic::storage

@@ -1,4 +1,5 @@
-// group_committer.cpp - the loop: reads of a batch first, its writes in one commit, then housekeeping.
+// group_committer.cpp - the loop: reads of a batch first, its writes in one commit, then
+// housekeeping.
 #include "group_committer.hpp"
 
 #include <pthread.h>
@@ -12,7 +13,8 @@ sqlite_reply refusal(status_code code, std::string message, std::string hint = {
   return {code, error_body({code, std::move(message), std::move(hint), std::nullopt, {}})};
 }
 sqlite_reply cancelled_reply() {
-  return refusal(status_code::cancelled, "the storage call was cancelled before it was done; nothing was changed");
+  return refusal(status_code::cancelled,
+                 "the storage call was cancelled before it was done; nothing was changed");
 }
 bool holds(const std::vector<std::uint64_t>& list, std::uint64_t number) {
   return std::find(list.begin(), list.end(), number) != list.end();
@@ -139,7 +141,7 @@ void group_committer::run_reads(std::vector<job>& batch) {
     const std::lock_guard lock(mutex_);
     for (auto& one : unfinished) {
       std::erase(reading_, one.number);
-      if (std::erase(cancelled_, one.number) > 0) {
+      if (std::erase(cancelled_, one.number) > 0 || stopping_) {
         given_up.push_back(std::move(one.done));
         continue;
       }

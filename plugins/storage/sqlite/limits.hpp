@@ -21,16 +21,20 @@ inline constexpr std::chrono::microseconds lock_nap_longest{4'000};
 inline constexpr std::chrono::milliseconds stop_grace{1'000};
 
 inline constexpr int wal_pages_before_checkpoint = 1'000;  // 4 MB
+// Beyond this the writer itself writes the log back, before it answers.
+inline constexpr int wal_pages_before_backpressure = 4'000;
 inline constexpr std::int64_t wal_bytes_kept = std::int64_t{16} << 20;
 // Free pages stay below this; more go back to the file system in steps.
 inline constexpr std::int64_t free_pages_kept = 256;
 inline constexpr std::int64_t free_pages_step = 512;
 
+// Housekeeping steps back for other processes.
+inline constexpr std::chrono::milliseconds housekeeping_wait{20};
+
 // One step of a search; other calls run between steps.
 inline constexpr std::int64_t search_step_bytes = std::int64_t{8} << 20;
 inline constexpr std::int64_t search_bytes_max = std::int64_t{4} << 30;
 
-inline constexpr std::size_t cached_statements_max = 128;
 // What a suspicious database is examined with.
 inline constexpr std::chrono::milliseconds examination_time_max{2'000};
 }  // namespace rustic::storage

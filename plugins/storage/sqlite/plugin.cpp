@@ -10,15 +10,13 @@ using namespace rustic::storage;
 sqlite_settings read_settings(const rustic::json::object& config) {
   sqlite_settings settings;
   settings.path = sqlite_store::resolve_path(rustic::text_or(config, "connection_string"));
-  settings.max_history_size =
-      rustic::int_or(config, "max_history_size", settings.max_history_size);
+  settings.max_history_size = rustic::int_or(config, "max_history_size", settings.max_history_size);
   const auto* busy_timeout = rustic::find(config, "busy_timeout");
   const auto busy_timeout_ms =
       busy_timeout && busy_timeout->is_string()
           ? rustic::parse_duration_ms(busy_timeout->get_string(), "busy_timeout")
           : rustic::int_or(config, "busy_timeout", busy_timeout_ms_default);
-  if (settings.max_history_size < 1 || busy_timeout_ms < 1 ||
-      busy_timeout_ms > busy_timeout_ms_max)
+  if (settings.max_history_size < 1 || busy_timeout_ms < 1 || busy_timeout_ms > busy_timeout_ms_max)
     throw rustic::failure(rustic::status_code::invalid_argument,
                           "sqlite storage: max_history_size must be at least 1 and busy_timeout "
                           "must lie in 1 to " +
@@ -50,8 +48,8 @@ struct sqlite_plugin {
     auto& plugin = *static_cast<sqlite_plugin*>(self);
     const auto& host = plugin.host_;
     try {
-      auto made = std::make_unique<pending>(
-          pending{plugin.committer_, plugin.committer_.new_ticket()});
+      auto made =
+          std::make_unique<pending>(pending{plugin.committer_, plugin.committer_.new_ticket()});
       const auto ticket = made->ticket;
       op->struct_size = sizeof(rai_op);
       op->cancel = [](void* me) {
@@ -69,8 +67,11 @@ struct sqlite_plugin {
                                              rustic::to_str(reply.body));
                                });
     } catch (...) {
-      const auto problem = rustic::current_error();
-      host.finish(host.self, id, static_cast<rai_status>(problem.code), rustic::to_str("{}"));
+      // Too little memory, or no thread: words that need neither.
+      host.finish(
+          host.self, id, RAI_RESOURCE_EXHAUSTED,
+          rustic::to_str(
+              R"({"message":"the storage could not take the call: no memory or no thread left"})"));
     }
   }
 

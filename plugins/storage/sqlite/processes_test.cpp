@@ -30,12 +30,12 @@ int take_turns(const sqlite_settings& settings, int self) {
     expect_ok(call_and_wait(
         committer, "apply",
         R"({"operations":[{"method":"messages.append","session":"shared","messages":[{"role":"user","parts":[{"type":"text","text":")" +
-            own + R"("}],"created_at_ms":1}]},{"method":"journal.append","stream":"session:)" + own +
-            R"(/turns","records":[{"turn":)" + std::to_string(turn) +
+            own + R"("}],"created_at_ms":1}]},{"method":"journal.append","stream":"session:)" +
+            own + R"(/turns","records":[{"turn":)" + std::to_string(turn) +
             R"(}]},{"method":"state.put","scope":"turns","key":")" + own + R"(","value":)" +
             std::to_string(turn) + "}]}"));
-    const auto read = call_and_wait(committer, "state.get",
-                                    R"({"scope":"turns","key":")" + own + "\"}");
+    const auto read =
+        call_and_wait(committer, "state.get", R"({"scope":"turns","key":")" + own + "\"}");
     expect_ok(read);
     if (read.second.find("\"value\":" + std::to_string(turn) + ",") == std::string::npos) ++errors;
   }
@@ -80,8 +80,7 @@ TEST_CASE("32 processes with 100 turns each: no error, no lost turn") {
   for (int self = 0; self < processes; ++self) {
     const auto journal = rustic::parse_object(
         store
-            .execute("journal.read",
-                     R"({"stream":"session:p)" + std::to_string(self) + "/turns\"}")
+            .execute("journal.read", R"({"stream":"session:p)" + std::to_string(self) + "/turns\"}")
             .body);
     CHECK(rustic::array_or_empty(journal, "records").size() == turns);
   }

@@ -24,8 +24,8 @@ std::string create(std::string_view id) {
 }
 std::string say(std::string_view session, const std::string& words) {
   return R"({"session":")" + std::string(session) +
-         R"(","messages":[{"role":"user","created_at_ms":1,"parts":[{"type":"text","text":")" + words +
-         "\"}]}]}";
+         R"(","messages":[{"role":"user","created_at_ms":1,"parts":[{"type":"text","text":")" +
+         words + "\"}]}]}";
 }
 std::string read_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
@@ -128,9 +128,10 @@ TEST_CASE_FIXTURE(fixture, "a database of version 1 is brought up to date with a
     sqlite_store store(settings);
     CHECK(number_in(store.execute("stats", "{}"), "schema_version") == schema_version());
     const auto range = store.execute("messages.range", R"({"session":"old"})").body;
-    CHECK(range ==
-          R"({"messages":[{"seq":2,"role":"user","parts":[{"type":"text","text":"größer"}],"created_at_ms":100,"metadata":{"m":"é"}},)"
-          R"({"seq":3,"role":"assistant","parts":[{"type":"text","text":"reply"}],"created_at_ms":-5,"metadata":{}}],"more":false})");
+    CHECK(
+        range ==
+        R"({"messages":[{"seq":2,"role":"user","parts":[{"type":"text","text":"größer"}],"created_at_ms":100,"metadata":{"m":"é"}},)"
+        R"({"seq":3,"role":"assistant","parts":[{"type":"text","text":"reply"}],"created_at_ms":-5,"metadata":{}}],"more":false})");
     // The computed sizes are exact: two messages and their comma fit to the byte.
     const auto exact = range.rfind(']') - range.find('[') - 2;
     const auto with = [&](std::size_t bytes) {
@@ -230,21 +231,31 @@ TEST_CASE_FIXTURE(fixture, "another program's database is refused and not touche
   const auto before = read_file(settings.path);
   {
     sqlite_store store(settings);
-    CHECK(store.execute("session.create", create("a")).status ==
-          status_code::failed_precondition);
+    CHECK(store.execute("session.create", create("a")).status == status_code::failed_precondition);
   }
   CHECK(read_file(settings.path) == before);
 }
 
-TEST_CASE_FIXTURE(fixture, "damage is reported with the file and a way out, and nothing is deleted") {
+TEST_CASE_FIXTURE(fixture,
+                  "damage is reported with the file and a way out, and nothing is deleted") {
   fill(200);
   auto bytes = read_file(settings.path);
   REQUIRE(bytes.size() > 100'000);
-  SUBCASE("garbage header") { bytes.replace(0, 100, std::string(100, '\x5a')); }
-  SUBCASE("truncated") { bytes.resize(bytes.size() / 2); }
-  SUBCASE("truncated inside a page") { bytes.resize(bytes.size() / 2 + 1000); }
-  SUBCASE("cut to a few bytes") { bytes.resize(17); }
-  SUBCASE("zeros over the middle") { bytes.replace(8192, bytes.size() - 8192, std::string(bytes.size() - 8192, '\0')); }
+  SUBCASE("garbage header") {
+    bytes.replace(0, 100, std::string(100, '\x5a'));
+  }
+  SUBCASE("truncated") {
+    bytes.resize(bytes.size() / 2);
+  }
+  SUBCASE("truncated inside a page") {
+    bytes.resize(bytes.size() / 2 + 1000);
+  }
+  SUBCASE("cut to a few bytes") {
+    bytes.resize(17);
+  }
+  SUBCASE("zeros over the middle") {
+    bytes.replace(8192, bytes.size() - 8192, std::string(bytes.size() - 8192, '\0'));
+  }
   SUBCASE("noise over the middle") {
     std::minstd_rand random(7);
     for (std::size_t i = 4096; i < bytes.size(); ++i) bytes[i] = static_cast<char>(random());
@@ -268,13 +279,16 @@ TEST_CASE_FIXTURE(fixture, "damage is reported with the file and a way out, and 
 }
 
 TEST_CASE_FIXTURE(fixture, "an emptied file beside a full log is damage, not a new database") {
-  in_crashing_child(settings, [&](sqlite_store& store) {
-    store.execute("session.create", create("a"));
-  });
+  in_crashing_child(settings,
+                    [&](sqlite_store& store) { store.execute("session.create", create("a")); });
   const auto log = read_file(wal);
   REQUIRE(log.size() > 4096);
-  SUBCASE("emptied") { write_file(settings.path, ""); }
-  SUBCASE("removed") { fs::remove(settings.path); }
+  SUBCASE("emptied") {
+    write_file(settings.path, "");
+  }
+  SUBCASE("removed") {
+    fs::remove(settings.path);
+  }
   {
     sqlite_store store(settings);
     const auto reply = store.execute("session.create", create("b"));
@@ -315,8 +329,8 @@ TEST_CASE_FIXTURE(fixture, "a log torn anywhere in its last commit costs that co
       REQUIRE(number_in(store.execute("messages.append", say("a", "after")), "first_seq") == 5);
     }
     sqlite_store again(settings);
-    REQUIRE(again.execute("messages.range", R"({"session":"a","from_seq":5})")
-                .body.find("after") != std::string::npos);
+    REQUIRE(again.execute("messages.range", R"({"session":"a","from_seq":5})").body.find("after") !=
+            std::string::npos);
   };
   constexpr std::size_t stride = 257;  // prime, so that every part of a frame is met
   for (auto size = last_begin; size < log.size(); size += stride) {
@@ -326,7 +340,7 @@ TEST_CASE_FIXTURE(fixture, "a log torn anywhere in its last commit costs that co
   check(log.substr(0, log.size() - 1));
   for (auto size = last_begin; size < log.size(); size += stride * 4) {
     CAPTURE(size);
-    check(log.substr(0, size) + std::string(log.size() - size, '\0'));          // zeros after it
+    check(log.substr(0, size) + std::string(log.size() - size, '\0'));           // zeros after it
     check(log.substr(0, size) + std::string(log.size() - size + 9000, '\xee'));  // noise after it
   }
 }
@@ -412,11 +426,10 @@ TEST_CASE("a full file system refuses, keeps what there is, and is used again") 
     CHECK(reply.status == status_code::resource_exhausted);
     CHECK(stored > 3);
     const auto count = [&] {
-      return rustic::int_or(
-          rustic::parse_object(store.execute("session.get", R"({"id":"a"})").body)
-              .at("session")
-              .as_object(),
-          "message_count");
+      return rustic::int_or(rustic::parse_object(store.execute("session.get", R"({"id":"a"})").body)
+                                .at("session")
+                                .as_object(),
+                            "message_count");
     };
     CHECK(count() == stored);
     // More room, as if somebody had cleaned up.

@@ -1,4 +1,5 @@
-// schema.cpp - each migration as it was published: a new one is added below, an old one never changes.
+// schema.cpp - each migration as it was published: a new one is added below, an old one never
+// changes.
 #include "schema.hpp"
 
 #include <array>
@@ -86,7 +87,9 @@ END;
 }
 }  // namespace
 
-std::int64_t schema_version() noexcept { return static_cast<std::int64_t>(migrations.size()); }
+std::int64_t schema_version() noexcept {
+  return static_cast<std::int64_t>(migrations.size());
+}
 
 bool is_fresh(connection& database, const std::string& path) {
   const auto version = database.number("PRAGMA user_version");

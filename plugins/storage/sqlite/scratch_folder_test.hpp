@@ -1,4 +1,5 @@
-// scratch_folder_test.hpp - for the tests of this folder: a directory that goes away, and waiting for a call.
+// scratch_folder_test.hpp - for the tests of this folder: a directory that goes away, and waiting
+// for a call.
 #pragma once
 #include <stdlib.h>
 
@@ -16,7 +17,7 @@ namespace rustic::storage {
 
 // An empty directory for one test, removed with everything in it.
 class scratch_folder {
- public:
+public:
   scratch_folder() {
     auto pattern = (std::filesystem::temp_directory_path() / "rustic-storage-XXXXXX").string();
     if (!::mkdtemp(pattern.data())) throw std::runtime_error("mkdtemp failed");
@@ -30,7 +31,7 @@ class scratch_folder {
   scratch_folder& operator=(const scratch_folder&) = delete;
   std::string path(std::string_view name) const { return (folder_ / name).string(); }
 
- private:
+private:
   std::filesystem::path folder_;
 };
 

@@ -1,4 +1,5 @@
-// sqlite_methods.cpp - the methods of rustic.storage as SQL. Each runs inside a transaction of its caller.
+// sqlite_methods.cpp - the methods of rustic.storage as SQL. Each runs inside a transaction of its
+// caller.
 #include <algorithm>
 #include <limits>
 
@@ -11,7 +12,9 @@ namespace {
 constexpr std::int64_t position_of(std::int64_t number, std::int64_t seq) {
   return number << 32 | seq;
 }
-constexpr std::int64_t seq_of(std::int64_t position) { return position & seq_max; }
+constexpr std::int64_t seq_of(std::int64_t position) {
+  return position & seq_max;
+}
 
 constexpr std::string_view session_columns =
     "SELECT id, created_at_ms, updated_at_ms, title, agent, workspace, parent, metadata, version, "
@@ -84,6 +87,7 @@ std::string sqlite_store::session_list(const session_list_request& request) {
   for (bool first = true; row.step(); first = false) {
     if (!first) out += ',';
     out += to_json(read_session(row));
+    check_answer(out);
   }
   return out += "]}";
 }
@@ -117,8 +121,7 @@ std::string sqlite_store::session_delete(const std::string& id) {
   }
   database_->run("DELETE FROM state WHERE scope = ?", scope);
   const auto prefix = session_stream_prefix(id);
-  database_->run("DELETE FROM streams WHERE name >= ? AND name < ?", prefix,
-                 end_of_prefix(prefix));
+  database_->run("DELETE FROM streams WHERE name >= ? AND name < ?", prefix, end_of_prefix(prefix));
   freed_pages_ = true;
   return deleted_result(true);
 }
@@ -128,8 +131,7 @@ std::string sqlite_store::messages_append(const messages_append_request& request
   if (request.expected_next_seq && *request.expected_next_seq != session.next_seq)
     fail_next_seq(request.session, *request.expected_next_seq, session.next_seq);
   const auto count = static_cast<std::int64_t>(request.messages.size());
-  if (session.next_seq + count - 1 > seq_max)
-    fail_seq_range("session \"" + request.session + "\"");
+  if (session.next_seq + count - 1 > seq_max) fail_seq_range("session \"" + request.session + "\"");
   auto seq = session.next_seq;
   for (const auto& one : request.messages) {
     const auto metadata = one.metadata.value_or(std::string_view());
@@ -160,10 +162,11 @@ std::string sqlite_store::messages_range(const messages_range_request& request) 
   if (first > last) return "{\"messages\":[],\"more\":false}";
   // Columns in the order of the table: `parts`, the large one, is read only for what is given.
   auto row = database_->query(
-      request.reverse ? "SELECT position, bytes, created_at_ms, role, metadata, parts FROM messages "
-                        "WHERE position BETWEEN ? AND ? ORDER BY position DESC"
-                      : "SELECT position, bytes, created_at_ms, role, metadata, parts FROM messages "
-                        "WHERE position BETWEEN ? AND ? ORDER BY position",
+      request.reverse
+          ? "SELECT position, bytes, created_at_ms, role, metadata, parts FROM messages "
+            "WHERE position BETWEEN ? AND ? ORDER BY position DESC"
+          : "SELECT position, bytes, created_at_ms, role, metadata, parts FROM messages "
+            "WHERE position BETWEEN ? AND ? ORDER BY position",
       position_of(session.number, first), position_of(session.number, last));
   std::string out = "{\"messages\":[";
   std::int64_t given = 0, bytes = 0;
@@ -199,15 +202,16 @@ std::string sqlite_store::messages_search(const messages_search_request& request
     progress.position = high;
   }
   // Several steps see several states of the database; each message is looked at once all the same.
-  auto row =
-      request.session
-          ? database_->query("SELECT position, created_at_ms, bytes, role, parts FROM messages "
-                             "WHERE position >= ? AND position < ? ORDER BY position DESC",
-                             low, progress.position)
-          : database_->query("SELECT position, created_at_ms, bytes, role, parts FROM messages "
-                             "WHERE (created_at_ms, position) < (?, ?) "
-                             "ORDER BY created_at_ms DESC, position DESC",
-                             progress.created_at_ms, progress.position);
+  auto row = request.session
+                 ? database_->query(
+                       "SELECT position, created_at_ms, bytes, role, parts FROM messages "
+                       "WHERE position >= ? AND position < ? ORDER BY position DESC",
+                       low, progress.position)
+                 : database_->query(
+                       "SELECT position, created_at_ms, bytes, role, parts FROM messages "
+                       "WHERE (created_at_ms, position) < (?, ?) "
+                       "ORDER BY created_at_ms DESC, position DESC",
+                       progress.created_at_ms, progress.position);
   const text_query query(request.query);
   std::int64_t step_bytes = 0;
   bool over = false;
@@ -221,8 +225,8 @@ std::string sqlite_store::messages_search(const messages_search_request& request
     progress.scanned_bytes += row.integer(2);
     step_bytes += row.integer(2);
     if (const auto snippet = query.match(row.text(4))) {
-      auto session = database_->query("SELECT id FROM sessions WHERE number = ?",
-                                      progress.position >> 32);
+      auto session =
+          database_->query("SELECT id FROM sessions WHERE number = ?", progress.position >> 32);
       if (session.step()) {
         if (progress.hits++ > 0) progress.found += ',';
         object_writer writer(progress.found);
@@ -241,8 +245,8 @@ std::string sqlite_store::messages_search(const messages_search_request& request
 }
 
 std::int64_t sqlite_store::state_version(const state_key& at) {
-  auto row = database_->query("SELECT version FROM state WHERE scope = ? AND key = ?", at.scope,
-                              at.key);
+  auto row =
+      database_->query("SELECT version FROM state WHERE scope = ? AND key = ?", at.scope, at.key);
   return row.step() ? row.integer(0) : 0;
 }
 
@@ -305,6 +309,7 @@ std::string sqlite_store::state_list(const state_list_request& request) {
     writer.raw("value", row.text(2));
     writer.integer("version", row.integer(1));
     writer.close();
+    check_answer(out);
   }
   return out += "]}";
 }
@@ -312,8 +317,8 @@ std::string sqlite_store::state_list(const state_list_request& request) {
 std::string sqlite_store::journal_append(const journal_append_request& request) {
   std::int64_t number = 0, next_seq = 1;
   {
-    auto row = database_->query("SELECT number, next_seq FROM streams WHERE name = ?",
-                                request.stream);
+    auto row =
+        database_->query("SELECT number, next_seq FROM streams WHERE name = ?", request.stream);
     if (row.step()) {
       number = row.integer(0);
       next_seq = row.integer(1);
@@ -329,8 +334,8 @@ std::string sqlite_store::journal_append(const journal_append_request& request) 
   }
   auto seq = next_seq;
   for (const auto record : request.records)
-    database_->run("INSERT INTO records(position, record) VALUES(?, ?)",
-                   position_of(number, seq++), borrowed{record});
+    database_->run("INSERT INTO records(position, record) VALUES(?, ?)", position_of(number, seq++),
+                   borrowed{record});
   return seq_result(next_seq, end_seq - 1);
 }
 
@@ -342,8 +347,7 @@ std::string sqlite_store::journal_read(const journal_read_request& request) {
     number = row.integer(0);
   }
   auto first = std::int64_t{1}, last = seq_max;
-  if (request.from_seq > 0)
-    (request.reverse ? last : first) = std::min(request.from_seq, seq_max);
+  if (request.from_seq > 0) (request.reverse ? last : first) = std::min(request.from_seq, seq_max);
   auto row = database_->query(
       request.reverse
           ? "SELECT position, record FROM records WHERE position BETWEEN ? AND ? "
@@ -379,9 +383,8 @@ std::string sqlite_store::journal_delete(const journal_delete_request& request) 
     number = row.integer(0);
   }
   const auto last = std::min(request.to_seq.value_or(seq_max), seq_max);
-  const auto deleted =
-      database_->run("DELETE FROM records WHERE position BETWEEN ? AND ?", position_of(number, 0),
-                     position_of(number, last));
+  const auto deleted = database_->run("DELETE FROM records WHERE position BETWEEN ? AND ?",
+                                      position_of(number, 0), position_of(number, last));
   if (!request.to_seq) database_->run("DELETE FROM streams WHERE number = ?", number);
   freed_pages_ = true;
   return "{\"deleted\":" + std::to_string(deleted) + "}";
@@ -401,16 +404,16 @@ std::string sqlite_store::lease_acquire(const lease_acquire_request& request) {
     token = counter("lease_token") + 1;
     raise_counter("lease_token", token);
   }
-  database_->run("INSERT OR REPLACE INTO leases(name, owner, token, expires_at_ms) "
-                 "VALUES(?, ?, ?, ?)",
-                 request.name, request.owner, token, request.now_ms + request.ttl_ms);
+  database_->run(
+      "INSERT OR REPLACE INTO leases(name, owner, token, expires_at_ms) "
+      "VALUES(?, ?, ?, ?)",
+      request.name, request.owner, token, request.now_ms + request.ttl_ms);
   return "{\"token\":" + std::to_string(token) + "}";
 }
 
 std::string sqlite_store::lease_renew(const lease_renew_request& request) {
   {
-    auto row =
-        database_->query("SELECT owner, token FROM leases WHERE name = ?", request.name);
+    auto row = database_->query("SELECT owner, token FROM leases WHERE name = ?", request.name);
     if (!row.step()) fail_lease_lost(request.name, "");
     if (row.integer(1) != request.token) fail_lease_lost(request.name, row.text(0));
   }
@@ -425,16 +428,16 @@ std::string sqlite_store::lease_release(const lease_release_request& request) {
 }
 
 std::string sqlite_store::stats() {
-  auto row = database_->query(
-      "SELECT count(*), coalesce(sum(next_seq - first_seq), 0) FROM sessions");
+  auto row =
+      database_->query("SELECT count(*), coalesce(sum(next_seq - first_seq), 0) FROM sessions");
   row.step();
   std::string out;
   object_writer writer(out);
   writer.text("backend", "sqlite");
   writer.integer("sessions", row.integer(0));
   writer.integer("messages", row.integer(1));
-  writer.integer("bytes", database_->number("PRAGMA page_count") *
-                              database_->number("PRAGMA page_size"));
+  writer.integer("bytes",
+                 database_->number("PRAGMA page_count") * database_->number("PRAGMA page_size"));
   writer.integer("schema_version", schema_version());
   writer.text("path", settings_.path);
   writer.text("library", sqlite3_libversion());

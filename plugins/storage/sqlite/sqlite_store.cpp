@@ -1,4 +1,5 @@
-// sqlite_store.cpp - opening, transactions, damage and housekeeping; the methods are in sqlite_methods.cpp.
+// sqlite_store.cpp - opening, transactions, damage and housekeeping; the methods are in
+// sqlite_methods.cpp.
 #include "sqlite_store.hpp"
 
 #include <fcntl.h>
@@ -43,13 +44,16 @@ void make_folders(const fs::path& folder) {
     if (!S_ISDIR(found.st_mode)) unavailable("cannot use the folder", folder, ENOTDIR);
     return;
   }
-  if (folder.has_parent_path() && folder != folder.parent_path()) make_folders(folder.parent_path());
+  if (folder.has_parent_path() && folder != folder.parent_path())
+    make_folders(folder.parent_path());
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
     unavailable("cannot make the folder", folder, errno);
   sync_folder(folder.parent_path());
 }
 
-sqlite_reply reply_of(const error& problem) { return {problem.code, error_body(problem)}; }
+sqlite_reply reply_of(const error& problem) {
+  return {problem.code, error_body(problem)};
+}
 }  // namespace
 
 std::string sqlite_store::resolve_path(std::string_view connection_string) {
@@ -65,7 +69,8 @@ std::string sqlite_store::resolve_path(std::string_view connection_string) {
                       "\" names no file",
                   "give the path of a file, or use rustic.storage/memory");
   std::error_code code;
-  // Links are followed so that everybody who means this file takes the same lock. An absolute path is
+  // Links are followed so that everybody who means this file takes the same lock. An absolute path
+  // is
   // also never read as a URI.
   const auto path = fs::weakly_canonical(fs::absolute(fs::path(connection_string)), code);
   if (code) return fs::absolute(fs::path(connection_string)).lexically_normal();
@@ -94,7 +99,9 @@ void sqlite_store::prepare_location(const std::string& path) {
 sqlite_store::sqlite_store(sqlite_settings settings)
     : settings_(std::move(settings)), lock_(settings_.path + std::string(lock_suffix)) {}
 
-sqlite_store::~sqlite_store() { close(); }
+sqlite_store::~sqlite_store() {
+  close();
+}
 
 void sqlite_store::close() noexcept {
   if (!database_) return;
@@ -151,8 +158,7 @@ void sqlite_store::open_locked() {
     unavailable("cannot make the database", path, errno);
   }
 
-  auto& database =
-      database_.emplace(path, static_cast<int>(settings_.busy_timeout.count()));
+  auto& database = database_.emplace(path, static_cast<int>(settings_.busy_timeout.count()));
   try {
     // Before anything is set: what is newer or not ours must not change.
     if (is_fresh(database, path)) database.script("PRAGMA auto_vacuum = INCREMENTAL");
@@ -174,6 +180,7 @@ void sqlite_store::open_locked() {
     database_.reset();
     throw;
   }
+  damage_.reset();
   if (::stat(path.c_str(), &found) == 0) {
     opened_inode_ = found.st_ino;
     opened_device_ = found.st_dev;
@@ -284,6 +291,10 @@ std::vector<sqlite_reply> sqlite_store::execute_group(std::span<const sqlite_cal
     open();
     require_healthy();
     const held_lock held(lock_, settings_.busy_timeout, interrupt_);
+    housekeeping_postponed_ = false;
+    // When others always come first, housekeeping never gets its turn and the log would grow.
+    if (database_->wal_pages() >= pages_at_failed_checkpoint_ + wal_pages_before_backpressure)
+      write_log_back();
     if (calls.size() > 1) {
       try {
         database_->run("BEGIN IMMEDIATE");
@@ -305,8 +316,18 @@ std::vector<sqlite_reply> sqlite_store::execute_group(std::span<const sqlite_cal
   return replies;
 }
 
+void sqlite_store::write_log_back() {
+  if (database_->checkpoint()) {
+    database_->wal_written_back();
+    pages_at_failed_checkpoint_ = 0;
+  } else {
+    // A reader of another process needs a part of the log: try again when it has grown.
+    pages_at_failed_checkpoint_ = database_->wal_pages();
+  }
+}
+
 bool sqlite_store::wants_maintenance() const noexcept {
-  if (!database_ || damage_) return false;
+  if (!database_ || damage_ || housekeeping_postponed_) return false;
   return freed_pages_ ||
          database_->wal_pages() >= pages_at_failed_checkpoint_ + wal_pages_before_checkpoint;
 }
@@ -314,7 +335,7 @@ bool sqlite_store::wants_maintenance() const noexcept {
 bool sqlite_store::maintain() {
   if (!wants_maintenance()) return false;
   try {
-    const held_lock held(lock_, settings_.busy_timeout, interrupt_);
+    const held_lock held(lock_, housekeeping_wait, interrupt_);
     if (freed_pages_) {
       const auto free_pages = database_->number("PRAGMA freelist_count");
       if (free_pages > free_pages_kept) {
@@ -324,21 +345,13 @@ bool sqlite_store::maintain() {
         freed_pages_ = false;
       }
     }
-    if (database_->wal_pages() >= pages_at_failed_checkpoint_ + wal_pages_before_checkpoint) {
-      if (database_->checkpoint()) {
-        database_->wal_written_back();
-        pages_at_failed_checkpoint_ = 0;
-      } else {
-        // A reader of another process needs a part of the log: try again when it has grown.
-        pages_at_failed_checkpoint_ = database_->wal_pages();
-      }
-    }
+    if (database_->wal_pages() >= pages_at_failed_checkpoint_ + wal_pages_before_checkpoint)
+      write_log_back();
     return wants_maintenance();
   } catch (...) {
     // Nothing is lost by leaving it for later; the next write reports what is wrong.
     database_->roll_back();
-    freed_pages_ = false;
-    pages_at_failed_checkpoint_ = database_->wal_pages();
+    housekeeping_postponed_ = true;
     return false;
   }
 }

@@ -1,4 +1,5 @@
-// sqlite_store.hpp - rustic.storage in one SQLite file: every method, several calls in one durable commit.
+// sqlite_store.hpp - rustic.storage in one SQLite file: every method, several calls in one durable
+// commit.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -45,14 +46,15 @@ struct read_progress {
 // the file was replaced. Threads: one at a time; other stores and processes may use the same file.
 // Errors: in the replies; only prepare_location throws.
 class sqlite_store final : private operations {
- public:
+public:
   explicit sqlite_store(sqlite_settings settings);
   ~sqlite_store() override;
 
   // Makes the folder, and finds out early that nothing can be written there. Touches no database.
   // Throws failure(UNAVAILABLE) or (INVALID_ARGUMENT).
   static void prepare_location(const std::string& path);
-  // An absolute path without links, from what the configuration says ("sqlite:" in front is allowed).
+  // An absolute path without links, from what the configuration says ("sqlite:" in front is
+  // allowed).
   // Throws failure(INVALID_ARGUMENT).
   static std::string resolve_path(std::string_view connection_string);
 
@@ -72,13 +74,14 @@ class sqlite_store final : private operations {
   // From any thread: waits for other processes end soon.
   void interrupt_waits() { interrupt_.raise(); }
 
- private:
+private:
   void open();
   void open_locked();
   void reopen_if_replaced();
   void require_healthy();
   // What a caller gets for the exception being handled; looks closer when it smells of damage.
   sqlite_reply reply_for_current_exception();
+  void write_log_back();
   void examine(const sqlite_error& problem);
   sqlite_reply execute_alone(const sqlite_call& call);
   sqlite_reply execute_in_group(const sqlite_call& call);
@@ -118,9 +121,10 @@ class sqlite_store final : private operations {
   std::optional<connection> database_;
   ino_t opened_inode_ = 0;
   dev_t opened_device_ = 0;
-  std::optional<error> damage_;     // found in this file: writes are refused from then on
-  bool freed_pages_ = false;        // something was deleted since the last look
+  std::optional<error> damage_;  // found in this file: writes are refused from then on
+  bool freed_pages_ = false;     // something was deleted since the last look
   int pages_at_failed_checkpoint_ = 0;
-  read_progress* progress_ = nullptr;  // of the read that runs; null inside apply
+  bool housekeeping_postponed_ = false;  // until the next write
+  read_progress* progress_ = nullptr;    // of the read that runs; null inside apply
 };
 }  // namespace rustic::storage

@@ -74,14 +74,15 @@ std::string create(std::string_view id) {
 }
 // Keeps a committer's thread inside the completion of one call, so that later calls must queue.
 class busy_thread {
- public:
+public:
   busy_thread(group_committer& committer, std::string_view method, const std::string& request) {
-    committer.submit(committer.new_ticket(), method, request, [state = state_](const sqlite_reply&) {
-      std::unique_lock lock(state->mutex);
-      state->entered = true;
-      state->changed.notify_all();
-      state->changed.wait(lock, [&] { return state->open; });
-    });
+    committer.submit(committer.new_ticket(), method, request,
+                     [state = state_](const sqlite_reply&) {
+                       std::unique_lock lock(state->mutex);
+                       state->entered = true;
+                       state->changed.notify_all();
+                       state->changed.wait(lock, [&] { return state->open; });
+                     });
     std::unique_lock lock(state_->mutex);
     state_->changed.wait(lock, [&] { return state_->entered; });
   }
@@ -94,7 +95,7 @@ class busy_thread {
     state_->changed.notify_all();
   }
 
- private:
+private:
   struct gate {
     std::mutex mutex;
     std::condition_variable changed;
@@ -178,10 +179,10 @@ TEST_CASE("a place that cannot be written to is reported with what to do") {
 
 TEST_CASE_FIXTURE(fixture, "a group is one commit in which each call stands alone") {
   sqlite_store store(settings);
-  const std::vector<std::string> bodies{create("a"), create("a"), create("b"), append("a", 10),
-                                        append("none", 10), "not json"};
-  std::vector<sqlite_call> calls{{"session.create", bodies[0]}, {"session.create", bodies[1]},
-                                 {"session.create", bodies[2]}, {"messages.append", bodies[3]},
+  const std::vector<std::string> bodies{create("a"),     create("a"),        create("b"),
+                                        append("a", 10), append("none", 10), "not json"};
+  std::vector<sqlite_call> calls{{"session.create", bodies[0]},  {"session.create", bodies[1]},
+                                 {"session.create", bodies[2]},  {"messages.append", bodies[3]},
                                  {"messages.append", bodies[4]}, {"session.create", bodies[5]}};
   const auto replies = store.execute_group(calls);
   REQUIRE(replies.size() == 6);
@@ -210,9 +211,8 @@ TEST_CASE_FIXTURE(fixture, "a full disk refuses one call, not its neighbours, an
   int stored = 0;
   while (store.execute("messages.append", append("b", 10'000)).status == status_code::ok) ++stored;
   CHECK(stored > 10);
-  CHECK(store.execute("session.get", R"({"id":"b"})").body.find("\"message_count\":" +
-                                                                std::to_string(stored)) !=
-        std::string::npos);
+  CHECK(store.execute("session.get", R"({"id":"b"})")
+            .body.find("\"message_count\":" + std::to_string(stored)) != std::string::npos);
   CHECK(store.execute("session.delete", R"({"id":"b"})").status == status_code::ok);
   CHECK(store.execute("messages.append", append("a", 10'000)).status == status_code::ok);
 }
@@ -368,7 +368,8 @@ TEST_CASE_FIXTURE(fixture, "a long search lets other calls through and can be ca
   CHECK(outcome == status_code::cancelled);
 }
 
-TEST_CASE_FIXTURE(fixture, "another holder of the lock delays writes, not reads, and not for ever") {
+TEST_CASE_FIXTURE(fixture,
+                  "another holder of the lock delays writes, not reads, and not for ever") {
   settings.busy_timeout = std::chrono::milliseconds(150);
   sqlite_store store(settings);
   REQUIRE(store.execute("session.create", create("a")).status == status_code::ok);
