@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "../../../tests/contract/loaded_service.hpp"
 #include "../../../tests/contract/storage_suite.hpp"
 
 using rustic::status_code;
@@ -45,4 +46,21 @@ TEST_CASE("a full memory storage refuses and stays usable") {
                            std::string(3000, 'x') + R"("},{"method":"session.get","id":"none"}]})")
               .status == status_code::not_found);
   CHECK(put("c", 3000) == status_code::ok);
+}
+
+TEST_CASE("the loaded plugin keeps the contract") {
+  rustic::contract::run_storage_suite([](const rustic::contract::storage_setting& setting) {
+    auto loaded = std::make_shared<rustic::contract::loaded_service>(
+        MEMORY_PLUGIN, "rustic.storage/memory",
+        "{\"max_history_size\":" + std::to_string(setting.max_history_size) + "}");
+    return [loaded](std::string_view method, std::string_view request) {
+      return loaded->call(method, request);
+    };
+  });
+}
+
+TEST_CASE("a senseless configuration is refused") {
+  CHECK_THROWS_AS(rustic::contract::loaded_service(MEMORY_PLUGIN, "rustic.storage/memory",
+                                                   R"({"max_history_size":0})"),
+                  rustic::failure);
 }
