@@ -21,15 +21,6 @@ std::string_view trimmed(std::string_view line) {
   return line.substr(first, line.find_last_not_of(" \t\r") - first + 1);
 }
 
-// Without any blank, so that "a( b )" and "a(b)" compare equal.
-std::string squeezed(std::string_view line) {
-  std::string out;
-  for (const char c : line) {
-    if (c != ' ' && c != '\t' && c != '\r') out += c;
-  }
-  return out;
-}
-
 std::string numbered(const std::vector<std::string_view>& lines, std::size_t first,
                      std::size_t count) {
   std::string out;
@@ -52,16 +43,29 @@ std::string blanks_text(std::string_view line) {
   return out;
 }
 
-// Lines of `text` that equal those of `wanted` when compared by `reduce`; the first index, if any.
-template <class Reduce>
+bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+
+bool equal_trimmed(std::string_view a, std::string_view b) { return trimmed(a) == trimmed(b); }
+
+bool equal_squeezed(std::string_view a, std::string_view b) {
+  std::size_t i = 0;
+  std::size_t j = 0;
+  while (true) {
+    while (i < a.size() && is_blank(a[i])) ++i;
+    while (j < b.size() && is_blank(b[j])) ++j;
+    if (i == a.size() || j == b.size()) return i == a.size() && j == b.size();
+    if (a[i++] != b[j++]) return false;
+  }
+}
+
+// The index of the first lines of `text` that equal `wanted`, or npos.
+template <class Equal>
 std::size_t find_lines(const std::vector<std::string_view>& text,
-                       const std::vector<std::string_view>& wanted, Reduce reduce) {
+                       const std::vector<std::string_view>& wanted, Equal equal) {
   if (wanted.empty() || text.size() < wanted.size()) return std::string_view::npos;
-  const auto first = reduce(wanted.front());
   for (std::size_t at = 0; at + wanted.size() <= text.size(); ++at) {
-    if (reduce(text[at]) != first) continue;
-    std::size_t same = 1;
-    while (same < wanted.size() && reduce(text[at + same]) == reduce(wanted[same])) ++same;
+    std::size_t same = 0;
+    while (same < wanted.size() && equal(text[at + same], wanted[same])) ++same;
     if (same == wanted.size()) return at;
   }
   return std::string_view::npos;
@@ -97,7 +101,12 @@ std::string without_typography(std::string_view text) {
       {"\u2014", "-"}, {"\u2011", "-"}, {"\u00A0", " "}, {"\u2026", "..."},
   }};
   std::string out;
+  out.reserve(text.size());
   for (std::size_t at = 0; at < text.size();) {
+    if (static_cast<unsigned char>(text[at]) < 0x80) {
+      out += text[at++];
+      continue;
+    }
     const auto* hit = std::find_if(plain.begin(), plain.end(), [&](const auto& each) {
       return text.compare(at, each.first.size(), each.first) == 0;
     });
@@ -125,15 +134,16 @@ std::string unescaped(std::string_view text) {
   return out;
 }
 
-using letter_pairs = std::bitset<2048>;
+using letter_pairs = std::bitset<1024>;
 
 letter_pairs pairs_of(std::string_view line) {
   letter_pairs out;
-  const std::string reduced = squeezed(line.substr(0, compared_bytes_max));
-  for (std::size_t i = 0; i + 1 < reduced.size(); ++i) {
-    const auto a = static_cast<unsigned char>(reduced[i]);
-    const auto b = static_cast<unsigned char>(reduced[i + 1]);
-    out.set((a * 67U + b) % 2048);
+  unsigned before = 0;
+  for (const char c : line.substr(0, compared_bytes_max)) {
+    if (is_blank(c)) continue;
+    const auto letter = static_cast<unsigned char>(c);
+    if (before) out[(before * 67U + letter) % 1024] = true;
+    before = letter;
   }
   return out;
 }
@@ -198,10 +208,8 @@ std::string explain_missing(std::string_view text, std::string_view old_text,
     return "It is there at line " + std::to_string(line_at(text, text.find(plain))) +
            " without the backslash escapes: give line ends, tabs and quotes as they are.";
   }
-  for (const bool squeeze : {false, true}) {
-    const std::size_t at =
-        squeeze ? find_lines(lines, wanted, squeezed)
-                : find_lines(lines, wanted, [](std::string_view line) { return trimmed(line); });
+  for (const auto equal : {&equal_trimmed, &equal_squeezed}) {
+    const std::size_t at = find_lines(lines, wanted, equal);
     if (at == none) continue;
     std::string out = "The text at line " + std::to_string(at + 1) + " differs only in blank space.";
     bool line_differs = false;
@@ -212,25 +220,29 @@ std::string explain_missing(std::string_view text, std::string_view old_text,
     if (!line_differs) out += " The lines are equal; the blank lines around them are not.";
     return out + " The file has:" + numbered(lines, at, wanted.size());
   }
-  if (const std::string plain = without_typography(text), sought = without_typography(old_text);
-      plain.find(sought) != none) {
-    const std::size_t line = line_at(plain, plain.find(sought));
-    return "The text at line " + std::to_string(line) +
-           " differs only in typographic quotes, dashes or spaces. The file has:" +
-           numbered(lines, line - 1, wanted.size());
+  const auto is_ascii = [](std::string_view bytes) {
+    return std::all_of(bytes.begin(), bytes.end(), [](char c) { return (c & 0x80) == 0; });
+  };
+  if (!is_ascii(text) || !is_ascii(old_text)) {
+    const std::string plain = without_typography(text);
+    const std::size_t at = plain.find(without_typography(old_text));
+    if (at != none) {
+      const std::size_t line = line_at(plain, at);
+      return "The text at line " + std::to_string(line) +
+             " differs only in typographic quotes, dashes or spaces. The file has:" +
+             numbered(lines, line - 1, wanted.size());
+    }
   }
   if (trimmed(new_text).size() >= 8 && text.find(new_text) != none) {
     return "new_text is already there, at line " +
            std::to_string(line_at(text, text.find(new_text))) + ": has this edit been made before?";
   }
-  if (const std::size_t at = wanted.size() > 1
-                                 ? find_lines(lines, {wanted.front()},
-                                              [](std::string_view line) { return trimmed(line); })
-                                 : none;
+  if (const std::size_t at =
+          wanted.size() > 1 ? find_lines(lines, {wanted.front()}, &equal_trimmed) : none;
       at != none && trimmed(wanted.front()).size() > 3) {
     std::size_t same = 0;
     while (same < wanted.size() && at + same < lines.size() &&
-           trimmed(lines[at + same]) == trimmed(wanted[same])) {
+           equal_trimmed(lines[at + same], wanted[same])) {
       ++same;
     }
     return "Its first " + count_text(same, "line") + " match from line " + std::to_string(at + 1) +

@@ -76,7 +76,7 @@ enum class grep_output { content, files, count };
 struct grep_request {
   std::string pattern;
   std::string path = ".";
-  std::string glob;  // empty: every file
+  std::string glob = {};  // empty: every file
   bool ignore_case = false;
   std::size_t context = 0;
   grep_output output = grep_output::content;

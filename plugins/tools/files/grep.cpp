@@ -36,7 +36,6 @@ class search_run {
       ++(content.error().why == reason::too_large ? too_large : unreadable);
       return {};
     }
-    ++searched;
     std::string& text = content->bytes;
     const encoding form = sniff_encoding(text);
     if (form == encoding::utf16_le || form == encoding::utf16_be || form == encoding::utf8_bom) {
@@ -45,6 +44,7 @@ class search_run {
       binary = true;
       return {};
     }
+    ++searched;
     if (text.find("\r\n") != text.npos) text = without_crlf(text);
     return search_text(text, shown, binary);
   }

@@ -3,9 +3,12 @@
 
 #include <doctest/doctest.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <boost/json.hpp>
 #include <chrono>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -74,6 +77,48 @@ class test_workspace {
     return bounds;
   }
 };
+
+// What `work` returns in a child process, which runs it with the rights of nobody when we are root,
+// so that tests of missing rights work everywhere.
+template <class Work>
+std::string in_child(Work run) {
+  int ends[2] = {};
+  REQUIRE(::pipe(ends) == 0);
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    const std::string text = run();
+    const ssize_t written = ::write(ends[1], text.data(), text.size());
+    ::_exit(written == static_cast<ssize_t>(text.size()) ? 0 : 1);
+  }
+  ::close(ends[1]);
+  std::string out;
+  char buffer[4096];
+  for (ssize_t got = 0; (got = ::read(ends[0], buffer, sizeof buffer)) > 0;) {
+    out.append(buffer, static_cast<std::size_t>(got));
+  }
+  ::close(ends[0]);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  return out;
+}
+
+template <class Work>
+std::string as_nobody(const test_workspace& work, Work run) {
+  std::filesystem::permissions(work.top, std::filesystem::perms(0755));
+  return in_child([&]() -> std::string {
+    if (::geteuid() == 0 && (::setgid(65534) != 0 || ::setuid(65534) != 0)) return "no setuid";
+    return run();
+  });
+}
+
+// Processor time of this thread: what a busy machine does not stretch.
+inline double thread_seconds() {
+  std::timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
+}
 
 inline bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != text.npos;

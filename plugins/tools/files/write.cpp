@@ -224,9 +224,11 @@ result<tool_result> file_tools::do_edit(const edit_request& request, const call_
   write_options options{bounds_.sync, &old->stamp, &scope.cancelled};
   auto written = replace_file(*at, bytes, options);
   if (!written) return written.error();
-  seen_file now{written->stamp, content_hash(bytes), 0, seen && seen->complete};
-  if (seen) now.lines_through = now.complete ? count_lines(text) : 0;
-  seen_.put(scope.session, at->path, now);
+  if (seen) {
+    const std::size_t through = seen->complete ? count_lines(text) : 0;
+    seen_.put(scope.session, at->path,
+              {written->stamp, content_hash(bytes), through, seen->complete});
+  }
 
   tool_result out;
   out.success = true;
