@@ -1,0 +1,15 @@
+# Script: OUTPUT becomes a header with the text of each of FILES, named after the file.
+file(WRITE ${OUTPUT}.new "#pragma once\n#include <string_view>\n\nnamespace rustic::config::embedded {\n")
+foreach(file ${FILES})
+  get_filename_component(name ${file} NAME)
+  string(MAKE_C_IDENTIFIER ${name} id)
+  file(READ ${file} text)
+  string(STRIP "${text}" text)
+  # Compilers limit the length of one literal, so there is one for each line.
+  string(REPLACE "\\" "\\\\" text "${text}")
+  string(REPLACE "\"" "\\\"" text "${text}")
+  string(REPLACE "\n" "\\n\"\n\"" text "${text}")
+  file(APPEND ${OUTPUT}.new "inline constexpr std::string_view ${id} =\n\"${text}\\n\";\n")
+endforeach()
+file(APPEND ${OUTPUT}.new "}  // namespace rustic::config::embedded\n")
+file(RENAME ${OUTPUT}.new ${OUTPUT})

@@ -1,0 +1,27 @@
+// Providers that the environment offers when none is configured.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "host/runtime/config/surroundings.hpp"
+
+namespace rustic::config {
+struct found_provider {
+  std::string name;      // also the name it is known under
+  std::string type;      // the provider plugin that speaks to it
+  std::string base_url;  // empty: the plugin's own
+  std::string api_key;   // a reference such as "env:OPENAI_API_KEY"; empty: none needed
+  std::string model;     // may be empty
+  std::string because;   // the variable that led here
+  // Where the same service speaks the OpenAI dialect, for when there is no plugin of that type.
+  std::string openai_base_url;
+};
+
+// In this order: OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY or GOOGLE_API_KEY, XAI_API_KEY,
+// ZAI_API_KEY, AZURE_OPENAI_API_KEY with AZURE_OPENAI_ENDPOINT, OPENROUTER_API_KEY, OLLAMA_HOST,
+// and OPENAI_BASE_URL without a key (a local server). OPENAI_MODEL and its like set the model.
+std::vector<found_provider> find_providers(const surroundings& around);
+
+// A local Ollama at its usual place, for the caller to try when nothing else is found.
+found_provider usual_ollama(const surroundings& around);
+}  // namespace rustic::config
