@@ -42,10 +42,15 @@ std::string_view nearest_word(std::string_view word,
                               const std::vector<std::string_view>& candidates) {
   if (word.empty() || word.size() > word_bytes_max) return {};
   std::string_view best;
-  std::size_t best_distance = word.size() <= 3 ? 2 : word.size() <= 7 ? 3 : 4;  // one above allowed
+  const std::size_t allowed = word.size() <= 3 ? 1 : word.size() <= 7 ? 2 : 3;
+  std::size_t best_distance = allowed + 1;
   for (const auto candidate : candidates) {
     if (candidate.empty() || candidate.size() > word_bytes_max) continue;
-    const std::size_t found = distance(word, candidate);
+    std::size_t found = distance(word, candidate);
+    // "logging" for "log", "perm" for "permissions".
+    const bool extends = std::min(word.size(), candidate.size()) >= 3 &&
+                         (word.starts_with(candidate) || candidate.starts_with(word));
+    if (extends) found = std::min(found, allowed);
     if (found < best_distance && found < candidate.size()) {
       best_distance = found;
       best = candidate;

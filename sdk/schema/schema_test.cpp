@@ -91,8 +91,8 @@ TEST_CASE("recursive definitions work, exponential ones end") {
   json::value deep = 1;
   for (int i = 0; i < 50; ++i) deep = json::object{{"a", std::move(deep)}};
   const auto twice = json_schema::parse(json::parse(
-      R"({"anyOf":[{"type":"string"},{"properties":{"a":{"$ref":"#"}},"minProperties":2},
-                      {"properties":{"a":{"$ref":"#"}},"minProperties":3}]})"));
+      R"({"anyOf":[{"type":"string"},{"properties":{"a":{"$ref":"#"}},"required":["y"]},
+                      {"properties":{"a":{"$ref":"#"}},"required":["z"]}]})"));
   CHECK(to_text(twice.validate(deep)).find("too many steps") != std::string::npos);
 }
 
@@ -131,6 +131,8 @@ TEST_CASE("the nearest word") {
   CHECK(nearest_word("modle", {"model", "mode"}) == "model");
   CHECK(nearest_word("base-url", {"base_url"}) == "base_url");
   CHECK(nearest_word("temprature", {"temperature"}) == "temperature");
+  CHECK(nearest_word("logging", {"log", "ui"}) == "log");
+  CHECK(nearest_word("perm", {"permissions"}) == "permissions");
   CHECK(nearest_word("xyz", {"model"}).empty());
   CHECK(nearest_word("", {"a"}).empty());
   CHECK(nearest_word(std::string(1000, 'a'), {"aaaa"}).empty());
