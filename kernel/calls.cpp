@@ -37,8 +37,8 @@ std::string name_of(rai_str target) {
 /// A call that waits for its service to be activated, with a copy of what it asks for.
 class calls::parked_call : public parked {
 public:
-  parked_call(calls& owner, rai_call id, const rai_request& request, entry at)
-      : calls_(owner), id_(id), request_(request), at_(std::move(at)) {
+  parked_call(calls& owner, rai_call id, const rai_request& request, const entry& at)
+      : calls_(owner), id_(id), request_(request), at_(at.place()) {
     rai_str* const texts[] = {&request_.method, &request_.body, &request_.data};
     for (const rai_str* text : texts) text_ += view(*text);
     bytes = text_.size();
@@ -49,7 +49,7 @@ public:
     }
   }
   void resume(const std::string& reason) override {
-    calls_.resume_parked(id_, request_, at_, reason);
+    calls_.resume_parked(id_, request_, at_.place(), reason);
   }
 
 private:
@@ -87,9 +87,9 @@ rai_call calls::call(rai_call parent, const rai_request& from, const rai_observe
   slot->observer = answer;
   slot->wants_events = answer.event != nullptr;
   slot->caller.assign(caller);
-  if (const refusal why = prepare(*slot, parent, request, false); why.status != RAI_OK) {
+  if (const verdict why = prepare(*slot, parent, request, false)) {
     drop(*slot);
-    tell_refused(answer, caller, why);
+    tell_refused(answer, caller, *why);
     return 0;
   }
   return launch(*slot, request);
@@ -97,20 +97,19 @@ rai_call calls::call(rai_call parent, const rai_request& from, const rai_observe
 
 void calls::forward(rai_call call, const rai_request& from) {
   const rai_request request = known(from);
-  refusal why;
+  verdict why;
   if (call_slot* const slot = slab_.take()) {
     slot->observer = {};
     slot->wants_events = true;
     why = prepare(*slot, call, request, true);
-    if (why.status == RAI_OK) {
+    if (why == nullptr) {
       launch(*slot, request);
       return;
     }
     drop(*slot);
   } else {
-    why = {RAI_RESOURCE_EXHAUSTED,
-           "forward refused: " + std::to_string(max_live_calls) + " calls are alive",
-           {}};
+    why = refuse(RAI_RESOURCE_EXHAUSTED,
+                 "forward refused: " + std::to_string(max_live_calls) + " calls are alive");
   }
   std::string owner;
   if (held_call at = slab_.hold(call); !at) {
@@ -119,46 +118,44 @@ void calls::forward(rai_call call, const rai_request& from) {
     owner = at->to->owner;
   } else {
     at.release();
-    const std::string body = error_body(why.message, why.hint);
-    finish_as(call, why.status, str(body), false);
+    const std::string body = error_body(why->message, why->hint);
+    finish_as(call, why->status, str(body), false);
     return;
   }
   violation(owner, "forward was called twice for one call");
 }
 
-calls::refusal calls::check(call_slot& slot, const rai_request& request, bool forwards) const {
+verdict calls::check(call_slot& slot, const rai_request& request, bool forwards) const {
   const bool next = forwards || (request.flags & RAI_NEXT) != 0;
   if (next && slot.parent == 0) {
-    return {RAI_FAILED_PRECONDITION, "call refused: RAI_NEXT without a parent", {}};
+    return refuse(RAI_FAILED_PRECONDITION, "call refused: RAI_NEXT without a parent");
   }
   if (!next && (request.target.len == 0 || request.target.len > max_target_bytes)) {
-    return {
+    return refuse(
         RAI_INVALID_ARGUMENT,
         "call refused: its target has " + std::to_string(request.target.len) + " bytes",
-        "A target is interface/name, of at most " + std::to_string(max_target_bytes) + " bytes."};
+        "A target is interface/name, of at most " + std::to_string(max_target_bytes) + " bytes.");
   }
   if (request.context.len > max_context_bytes) {
-    return {RAI_INVALID_ARGUMENT,
-            "call of " + name_of(request.target) + " refused: its context has more than " +
-                std::to_string(max_context_bytes) + " bytes",
-            {}};
+    return refuse(RAI_INVALID_ARGUMENT, "call of " + name_of(request.target) +
+                                            " refused: its context has more than " +
+                                            std::to_string(max_context_bytes) + " bytes");
   }
   if (!forwards && (request.flags & RAI_SHIELDED) != 0 &&
       (request.timeout_ms == 0 || slot.parent == 0)) {
-    return {RAI_INVALID_ARGUMENT,
-            "call of " + name_of(request.target) +
-                " refused: a shielded call needs a parent and a timeout_ms of its own",
-            {}};
+    return refuse(RAI_INVALID_ARGUMENT,
+                  "call of " + name_of(request.target) +
+                      " refused: a shielded call needs a parent and a timeout_ms of its own");
   }
   return {};
 }
 
-calls::refusal calls::prepare(call_slot& slot, rai_call parent, const rai_request& request,
-                              bool forwards) {
+verdict calls::prepare(call_slot& slot, rai_call parent, const rai_request& request,
+                       bool forwards) {
   slot.parent = parent;
   slot.forwards = forwards;
   slot.in_call = true;
-  if (refusal why = check(slot, request, forwards); why.status != RAI_OK) return why;
+  if (verdict why = check(slot, request, forwards)) return why;
 
   std::int64_t due_ns = INT64_MAX;
   if (request.timeout_ms != 0) {
@@ -183,11 +180,10 @@ calls::refusal calls::prepare(call_slot& slot, rai_call parent, const rai_reques
   } else {
     held_call above = slab_.hold(parent);
     if (!above) {
-      return {RAI_CANCELLED,
-              "call of " + name_of(request.target) + " refused: its parent has finished",
-              {}};
+      return refuse(RAI_CANCELLED,
+                    "call of " + name_of(request.target) + " refused: its parent has finished");
     }
-    if (refusal why = inherit(slot, *above, request, forwards); why.status != RAI_OK) return why;
+    if (verdict why = inherit(slot, *above, request, forwards)) return why;
     id = slot.id.load(std::memory_order_relaxed);
     // The parent's own deadline cancels the child with the parent.
     if (slot.line.deadline_ns < due_ns) due_ns = INT64_MAX;
@@ -197,12 +193,12 @@ calls::refusal calls::prepare(call_slot& slot, rai_call parent, const rai_reques
 }
 
 /// The parent is locked: what is read here holds until the child hangs below it.
-calls::refusal calls::inherit(call_slot& slot, call_slot& parent, const rai_request& request,
-                              bool forwards) {
+verdict calls::inherit(call_slot& slot, call_slot& parent, const rai_request& request,
+                       bool forwards) {
   const bool next = forwards || (request.flags & RAI_NEXT) != 0;
   const bool shielded = !forwards && (request.flags & RAI_SHIELDED) != 0;
   if (next) {
-    if (refusal why = pass_on(slot, parent, forwards); why.status != RAI_OK) return why;
+    if (verdict why = pass_on(slot, parent, forwards)) return why;
   } else {
     slot.address.assign(view(request.target));
     if (parent.interceptor != nullptr && slot.caller == parent.to->owner) {
@@ -210,17 +206,17 @@ calls::refusal calls::inherit(call_slot& slot, call_slot& parent, const rai_requ
     }
   }
   if (parent.service_done) {
-    return {RAI_CANCELLED, "call of " + slot.address + " refused: its parent has finished", {}};
+    return refuse(RAI_CANCELLED, "call of " + slot.address + " refused: its parent has finished");
   }
   if (parent.cancelled && !shielded) {
-    return {
-        parent.cancel_status, "call of " + slot.address + " refused: its parent was cancelled", {}};
+    return refuse(parent.cancel_status,
+                  "call of " + slot.address + " refused: its parent was cancelled");
   }
   if (parent.line.depth >= max_call_depth) {
-    return {RAI_RESOURCE_EXHAUSTED,
-            "call of " + slot.address + " refused: calls are nested " +
-                std::to_string(max_call_depth) + " deep",
-            "Something calls itself without end."};
+    return refuse(RAI_RESOURCE_EXHAUSTED,
+                  "call of " + slot.address + " refused: calls are nested " +
+                      std::to_string(max_call_depth) + " deep",
+                  "Something calls itself without end.");
   }
   const std::int64_t own_deadline_ns = slot.line.deadline_ns;
   slot.line = parent.line;
@@ -253,18 +249,17 @@ calls::refusal calls::inherit(call_slot& slot, call_slot& parent, const rai_requ
 }
 
 /// The next hop of an intercepted call.
-calls::refusal calls::pass_on(call_slot& slot, call_slot& parent, bool forwards) const {
+verdict calls::pass_on(call_slot& slot, call_slot& parent, bool forwards) const {
   if (parent.interceptor == nullptr || parent.forwarded ||
       (!forwards && slot.caller != parent.to->owner)) {
-    return {RAI_FAILED_PRECONDITION,
-            "call refused: RAI_NEXT needs a parent that the calling interceptor is serving",
-            {}};
+    return refuse(RAI_FAILED_PRECONDITION,
+                  "call refused: RAI_NEXT needs a parent that the calling interceptor is serving");
   }
   if (parent.passed_on && parent.emitted) {
-    return {RAI_FAILED_PRECONDITION,
-            "call of " + std::string(parent.target()) +
-                " cannot be passed on again: events of the first attempt went out",
-            "Emit RAI_EVENT_RESTART first."};
+    return refuse(RAI_FAILED_PRECONDITION,
+                  "call of " + std::string(parent.target()) +
+                      " cannot be passed on again: events of the first attempt went out",
+                  "Emit RAI_EVENT_RESTART first.");
   }
   slot.address.assign(parent.target());
   slot.after = parent.position;
@@ -292,8 +287,8 @@ rai_call calls::launch(call_slot& slot, const rai_request& request) {
 /// `in_call` of the slot keeps it alive here, and while it waits for an activation.
 rai_call calls::dispatch(call_slot& slot, rai_call id, const rai_request& request, entry at) {
   for (;;) {
-    if (!at.warning.empty() && hooks_.on_warning) hooks_.on_warning(at.warning);
-    if (at.to == nullptr) return refuse(id, at);
+    if (at.warning != nullptr && hooks_.on_warning) hooks_.on_warning(*at.warning);
+    if (at.to == nullptr) return turn_away(slot, id, at);
     if (at.ready) return enter_service(slot, id, request, at);
     std::string reason;
     std::unique_ptr<parked> later = std::make_unique<parked_call>(*this, id, request, at);
@@ -332,9 +327,8 @@ entry calls::without(call_slot& slot, const entry& at, const std::string& reason
   registry_.leave(*at.to);
   if (at.required) {
     entry out;
-    out.status = RAI_FAILED_PRECONDITION;
-    out.message =
-        "call of " + slot.address + " refused: " + target + " cannot be activated: " + reason;
+    out.why = refuse(RAI_FAILED_PRECONDITION, "call of " + slot.address + " refused: " + target +
+                                                  " cannot be activated: " + reason);
     return out;
   }
   if (hooks_.on_warning) {
@@ -344,22 +338,18 @@ entry calls::without(call_slot& slot, const entry& at, const std::string& reason
   return registry_.enter({slot.address, slot.resolved, at.position, slot.exempt, {}});
 }
 
-rai_call calls::refuse(rai_call id, const entry& at) {
-  std::string hint = at.hint;
-  held_call now = slab_.hold(id);
+rai_call calls::turn_away(call_slot& slot, rai_call id, const entry& at) {
+  std::string hint = at.why->hint;
   if (at.unknown) {
-    // The address is constant and in_call keeps the slot: the registry is asked without the lock.
-    const std::string_view address = now->address;
-    now.unlock();
-    const std::string known_target = registry_.nearest(address);
+    const std::string known_target = registry_.nearest(slot.address);
     if (!known_target.empty()) hint = "Did you mean " + known_target + "?";
-    now.lock();
   }
+  held_call now = slab_.hold(id);
   now->in_call = false;
   if (!now->service_done) {
     now->service_done = true;
-    now->status = at.status;
-    now->body = error_body(at.message, hint);
+    now->status = at.why->status;
+    now->body = error_body(at.why->message, hint);
   }
   return settle(now) ? 0 : id;
 }

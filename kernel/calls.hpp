@@ -63,23 +63,18 @@ public:
   void expire(std::int64_t now_ns);
 
 private:
-  struct refusal {
-    rai_status status = RAI_OK;
-    std::string message;
-    std::string hint;
-  };
   class parked_call;
 
   // calls.cpp: how a call comes to its service.
-  refusal prepare(call_slot& slot, rai_call parent, const rai_request& request, bool forwards);
-  refusal check(call_slot& slot, const rai_request& request, bool forwards) const;
-  refusal inherit(call_slot& slot, call_slot& parent, const rai_request& request, bool forwards);
-  refusal pass_on(call_slot& slot, call_slot& parent, bool forwards) const;
+  verdict prepare(call_slot& slot, rai_call parent, const rai_request& request, bool forwards);
+  verdict check(call_slot& slot, const rai_request& request, bool forwards) const;
+  verdict inherit(call_slot& slot, call_slot& parent, const rai_request& request, bool forwards);
+  verdict pass_on(call_slot& slot, call_slot& parent, bool forwards) const;
   void drop(call_slot& slot);
   rai_call launch(call_slot& slot, const rai_request& request);
   rai_call dispatch(call_slot& slot, rai_call id, const rai_request& request, entry at);
   rai_call enter_service(call_slot& slot, rai_call id, const rai_request& request, const entry& at);
-  rai_call refuse(rai_call id, const entry& at);
+  rai_call turn_away(call_slot& slot, rai_call id, const entry& at);
   entry without(call_slot& slot, const entry& at, const std::string& reason);
   void resume_parked(rai_call id, const rai_request& request, entry at, const std::string& reason);
   void tell_refused(const rai_observer& observer, std::string_view caller, const refusal& why);

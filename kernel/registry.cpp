@@ -310,15 +310,14 @@ entry registry::enter(const hop_request& from) {
     auto built = build(from.target);
     const std::string name(from.target);
     if (built == nullptr) {
-      out.status = RAI_NOT_FOUND;
       out.unknown = true;
-      out.message = "call of " + name + ": no plugin provides it";
+      out.why = refuse(RAI_NOT_FOUND, "call of " + name + ": no plugin provides it");
       return out;
     }
     if (built->target.starts_with(interceptor_prefix)) {
-      out.status = RAI_PERMISSION_DENIED;
-      out.message = "call of " + name + " refused: interceptors are not called directly";
-      out.hint = "Configure it before the services that it is meant for.";
+      out.why = refuse(RAI_PERMISSION_DENIED,
+                       "call of " + name + " refused: interceptors are not called directly",
+                       "Configure it before the services that it is meant for.");
       return out;
     }
     const sharded_lock::writer writing(routes_.lock());

@@ -7,13 +7,6 @@
 namespace rustic::kernel {
 namespace {
 
-void refuse(entry& out, rai_status status, std::string message, std::string hint) {
-  out.to = nullptr;
-  out.status = status;
-  out.message = std::move(message);
-  out.hint = std::move(hint);
-}
-
 bool made_by(const hop& h, const exemption& exempt) noexcept {
   if (exempt.interceptor == h.interceptor) return true;
   return exempt.owner != nullptr && h.to != nullptr && exempt.owner == &h.to->owner;
@@ -36,8 +29,9 @@ void find_owner(const route& way, const hop_request& from) noexcept {
 
 void pass_over(hop& h, const route& way, entry& out) {
   if (h.warned.exchange(true, std::memory_order_relaxed)) return;
-  out.warning = "optional interceptor " + *h.interceptor + " is left out before " + way.target +
-                ": it is not registered";
+  out.warning =
+      std::make_unique<std::string>("optional interceptor " + *h.interceptor +
+                                    " is left out before " + way.target + ": it is not registered");
 }
 
 }  // namespace
@@ -53,10 +47,10 @@ bool routes::enter(const hop_request& from, entry& out) {
     if (!from.account.empty()) find_owner(way, from);
     for (const auto& g : way.unguarded) {
       if (made_by(g, from.exempt)) continue;
-      refuse(out, RAI_PERMISSION_DENIED,
-             "call of " + way.target + " refused: it is guarded by " + *g.interceptor +
-                 ", which does not stand before it",
-             "Enable " + *g.interceptor + " for this target in the configuration.");
+      out.why = refuse(RAI_PERMISSION_DENIED,
+                       "call of " + way.target + " refused: it is guarded by " + *g.interceptor +
+                           ", which does not stand before it",
+                       "Enable " + *g.interceptor + " for this target in the configuration.");
       return true;
     }
     for (const auto& h : way.hops) {
@@ -66,10 +60,11 @@ bool routes::enter(const hop_request& from, entry& out) {
           pass_over(*h, way, out);
           continue;
         }
-        refuse(out, h->guards ? RAI_PERMISSION_DENIED : RAI_FAILED_PRECONDITION,
-               "call of " + way.target + " refused: its " +
-                   (h->guards ? "guard " : "interceptor ") + *h->interceptor + " is not registered",
-               "Install the plugin that provides " + *h->interceptor + ".");
+        out.why = refuse(h->guards ? RAI_PERMISSION_DENIED : RAI_FAILED_PRECONDITION,
+                         "call of " + way.target + " refused: its " +
+                             (h->guards ? "guard " : "interceptor ") + *h->interceptor +
+                             " is not registered",
+                         "Install the plugin that provides " + *h->interceptor + ".");
         return true;
       }
       to = h->to;

@@ -73,18 +73,39 @@ struct hop_request {
   std::string_view account{};  // plugin that calls on its own account; empty: it does not
 };
 
-/// Where a call goes. Without `to` it is refused and status and texts say why.
+/// Why a call is refused. Held by pointer: the way of a call that is not carries none.
+struct refusal {
+  rai_status status = RAI_OK;
+  std::string message;
+  std::string hint;
+};
+using verdict = std::unique_ptr<refusal>;  // null: go on
+
+inline verdict refuse(rai_status status, std::string message, std::string hint = {}) {
+  return std::make_unique<refusal>(refusal{status, std::move(message), std::move(hint)});
+}
+
+/// Where a call goes. Without `to` it is refused.
 struct entry {
   binding* to = nullptr;  // counted in flight
   bool ready = false;     // else it needs registry::activate
   bool required = true;
   const std::string* interceptor = nullptr;  // null: it is the service itself
   std::uint64_t position = 0;
-  rai_status status = RAI_OK;
-  bool unknown = false;  // there is no such target
-  std::string message;
-  std::string hint;
-  std::string warning;  // something was left out, for the first time
+  bool unknown = false;                  // there is no such target
+  verdict why;                           // it is refused
+  std::unique_ptr<std::string> warning;  // something was left out, for the first time
+
+  /// The same without the texts.
+  entry place() const {
+    entry out;
+    out.to = to;
+    out.ready = ready;
+    out.required = required;
+    out.interceptor = interceptor;
+    out.position = position;
+    return out;
+  }
 };
 
 /// Finished routes. Readers share by shards; the registry is the writer.
