@@ -1,9 +1,12 @@
 #include <doctest/doctest.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
-#include <set>
+#include <new>
 
 #include "database.hpp"
 #include "scratch_folder_test.hpp"
@@ -17,7 +20,8 @@ constexpr int processes = 32;
 constexpr int turns = 100;
 
 // One process: opens, makes its turns like an agent would, closes. Gives the number of errors.
-int take_turns(const sqlite_settings& settings, int self) {
+int take_turns(const sqlite_settings& settings, int self, std::atomic<std::int64_t>& slowest_us) {
+  using clock = std::chrono::steady_clock;
   int errors = 0;
   const auto own = "p" + std::to_string(self);
   const auto expect_ok = [&](const std::pair<status_code, std::string>& result) {
@@ -27,6 +31,7 @@ int take_turns(const sqlite_settings& settings, int self) {
   };
   group_committer committer(settings);
   for (int turn = 0; turn < turns; ++turn) {
+    const auto began = clock::now();
     expect_ok(call_and_wait(
         committer, "apply",
         R"({"operations":[{"method":"messages.append","session":"shared","messages":[{"role":"user","parts":[{"type":"text","text":")" +
@@ -34,6 +39,10 @@ int take_turns(const sqlite_settings& settings, int self) {
             own + R"(/turns","records":[{"turn":)" + std::to_string(turn) +
             R"(}]},{"method":"state.put","scope":"turns","key":")" + own + R"(","value":)" +
             std::to_string(turn) + "}]}"));
+    const std::int64_t took_us =
+        std::chrono::duration_cast<std::chrono::microseconds>(clock::now() - began).count();
+    for (auto seen = slowest_us.load(); took_us > seen;)
+      if (slowest_us.compare_exchange_weak(seen, took_us)) break;
     const auto read =
         call_and_wait(committer, "state.get", R"({"scope":"turns","key":")" + own + "\"}");
     expect_ok(read);
@@ -54,12 +63,16 @@ TEST_CASE("32 processes with 100 turns each: no error, no lost turn") {
                          R"({"session":{"id":"shared","created_at_ms":1,"updated_at_ms":1}})")
                 .status == status_code::ok);
   }
+  void* const shared = ::mmap(nullptr, sizeof(std::atomic<std::int64_t>), PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(shared != MAP_FAILED);
+  auto& slowest_us = *new (shared) std::atomic<std::int64_t>(0);
   const auto began = std::chrono::steady_clock::now();
   std::vector<pid_t> children;
   for (int self = 0; self < processes; ++self) {
     const auto child = ::fork();
     REQUIRE(child >= 0);
-    if (child == 0) ::_exit(std::min(take_turns(settings, self), 100));
+    if (child == 0) ::_exit(std::min(take_turns(settings, self, slowest_us), 100));
     children.push_back(child);
   }
   for (const auto child : children) {
@@ -69,7 +82,8 @@ TEST_CASE("32 processes with 100 turns each: no error, no lost turn") {
     CHECK(WEXITSTATUS(status) == 0);
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
-  MESSAGE("seconds: " << took.count());
+  MESSAGE("seconds: " << took.count() << ", slowest call in ms: " << slowest_us / 1000);
+  ::munmap(shared, sizeof(std::atomic<std::int64_t>));
 
   sqlite_store store(settings);
   const auto range = rustic::parse_object(

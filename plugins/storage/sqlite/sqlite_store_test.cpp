@@ -380,7 +380,11 @@ TEST_CASE_FIXTURE(fixture,
   CHECK(refused.status == status_code::unavailable);
   CHECK(refused.body.find(settings.path) != std::string::npos);
   CHECK(store.execute("session.get", R"({"id":"a"})").status == status_code::ok);
+  // Opening is no mere read: it may recover the log.
+  sqlite_store late(settings);
+  CHECK(late.execute("session.get", R"({"id":"a"})").status == status_code::unavailable);
   other.release();
+  CHECK(late.execute("session.get", R"({"id":"a"})").status == status_code::ok);
   CHECK(store.execute("session.create", create("b")).status == status_code::ok);
 }
 
