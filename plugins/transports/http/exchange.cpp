@@ -214,9 +214,14 @@ task<bool> exchange::send(std::string_view first, std::string_view rest) {
 
 // What a connection that broke means.
 exchange::verdict exchange::broken(const io_result& got, bool answer_begun) {
-  const bool soon = clock::now() - sent_at_ < limits::stale_failure_window;
+  const auto since = clock::now() - sent_at_;
+  const bool soon = since < limits::stale_failure_window;
+  // Before the first keep-alive probe a time-out can only mean that the request itself was not
+  // acknowledged.
+  const bool unacknowledged =
+      got.error_number == ETIMEDOUT && since < std::chrono::seconds(limits::keepalive_idle_s);
   if (connection_->reused && !answer_begun &&
-      (idempotent(request_.method) || soon || got.error_number == ETIMEDOUT)) {
+      (idempotent(request_.method) || soon || unacknowledged)) {
     return verdict::stale;
   }
   if (got.error_number == 0 && got.kind == io_result::failed) {

@@ -45,6 +45,7 @@ inline constexpr seconds unacknowledged_max{20};
 inline constexpr int keepalive_idle_s = 30;
 inline constexpr int keepalive_interval_s = 10;
 inline constexpr int keepalive_probes = 3;
+static_assert(unacknowledged_max < seconds(keepalive_idle_s));
 
 inline constexpr std::size_t resolver_threads_max = 4;
 inline constexpr std::size_t resolver_queue_max = requests_max;
