@@ -160,6 +160,14 @@ TEST_CASE("a command that obeys SIGTERM can clean up at its deadline") {
   CHECK(elapsed_ms(before) < 1500);
 }
 
+TEST_CASE("a stopped command, too, can clean up at its deadline") {
+  command_runner runner(test_settings());
+  const outcome result = run_to_end(
+      runner, test_command("trap 'echo cleaned; exit 7' TERM; kill -STOP $$; sleep 1000", 200));
+  CHECK(result.timed_out);
+  CHECK(result.output == "cleaned\n");
+}
+
 TEST_CASE("cancel ends the tree within a second and keeps the output") {
   command_runner runner(test_settings());
   const char* const commands[] = {
