@@ -1,0 +1,229 @@
+#include "host/cli/arguments.hpp"
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <sstream>
+
+#include "host/cli/exit_code.hpp"
+#include "host/cli/limits.hpp"
+
+namespace rustic::cli {
+namespace {
+
+void add_global(CLI::App& app, global_options& out) {
+  app.add_option("--config", out.config_file, "Read this configuration file too")->type_name("FILE");
+  app.add_option("--set", out.set, "Set a key of the configuration for this run")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  app.add_option("--plugin-dir", out.plugin_dirs, "Look for plugins here first")
+      ->type_name("DIR")
+      ->allow_extra_args(false);
+  app.add_option("-C,--directory", out.directory, "Work in this directory")->type_name("DIR");
+  app.add_option("--log-level", out.log_level, "trace, debug, info, warn, error or off")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}));
+  app.add_option("--log-file", out.log_file, "Write the log here")->type_name("FILE");
+  app.add_option("--log-format", out.log_format, "pretty or json")
+      ->check(CLI::IsMember({"pretty", "json"}));
+  app.add_flag("-v,--verbose", out.verbose, "Show the log on standard error; twice for more");
+  app.add_flag("--no-color", out.no_color, "No colours");
+}
+
+void add_turn(CLI::App& app, turn_options& out) {
+  app.add_option("--agent", out.agent, "The agent that answers")->type_name("NAME");
+  app.add_option("--provider", out.provider, "The provider to use")->type_name("NAME");
+  app.add_option("-m,--model", out.model, "The model, as MODEL or PROVIDER/MODEL")->type_name("MODEL");
+  auto* session = app.add_option("-r,--session,--resume", out.session,
+                                 "Go on with this session (the beginning of its id will do)")
+                      ->type_name("ID");
+  app.add_flag("-c,--continue", out.continue_latest, "Go on with the latest session of this directory")
+      ->excludes(session);
+  app.add_option_function<std::string>(
+         "--system",
+         [&out](const std::string& text) {
+           out.system = text;
+           out.has_system = true;
+         },
+         "Replace the agent's system prompt")
+      ->type_name("TEXT");
+  app.add_option("--max-rounds", out.max_rounds, "Requests to the model in one turn")
+      ->check(CLI::Range(std::int64_t{1}, rounds_max))
+      ->type_name("N");
+  app.add_option("--permission-mode", out.permission_mode,
+                 "default, accept-edits, read-only or bypass; configured denies hold in each")
+      ->check(CLI::IsMember({"default", "accept-edits", "read-only", "bypass"}));
+  app.add_option("--record", out.record_file, "Record this run to a file")->type_name("FILE");
+  auto* replay = app.add_option("--replay", out.replay_file, "Replay a recorded run")->type_name("FILE");
+  app.add_option("--tools", out.replay_tools, "When replaying: tool results recorded, or tools run live")
+      ->check(CLI::IsMember({"recorded", "live"}))
+      ->needs(replay);
+}
+
+void add_output(CLI::App& app, turn_options& out) {
+  static const std::map<std::string, output_form> forms{{"text", output_form::text},
+                                                        {"json", output_form::json},
+                                                        {"stream-json", output_form::stream_json}};
+  app.add_option("-o,--output", out.output, "text, json (one object) or stream-json (one event a line)")
+      ->transform(CLI::CheckedTransformer(forms).description(""));
+  app.add_flag("-q,--quiet", out.quiet, "Only the answer");
+}
+
+void add_list_output(CLI::App& app, bool& json) {
+  app.add_option_function<std::string>(
+         "-o,--output", [&json](const std::string& form) { json = form == "json"; }, "text or json")
+      ->check(CLI::IsMember({"text", "json"}));
+}
+
+class command_line {
+ public:
+  command_line() : app_("An agentic AI runtime: talk to models, let them use tools, bring your own plugins.",
+                        "rustic-ai") {
+    app_.set_version_flag("--version", version_text());
+    app_.require_subcommand(0, 1);
+    app_.fallthrough(false);
+    add_global(app_, out_.global);
+    add_turn(app_, out_.turn);
+    add_output(app_, out_.turn);
+    app_.add_option_function<std::string>(
+            "-p,--prompt",
+            [this](const std::string& text) {
+              out_.turn.prompt = text;
+              out_.turn.has_prompt = true;
+            },
+            "Answer this one prompt and exit, as `chat` does")
+        ->type_name("TEXT");
+    app_.footer("Without a command a conversation begins. Examples:\n"
+                "  rustic-ai\n"
+                "  rustic-ai -p \"What does this repository do?\"\n"
+                "  git diff | rustic-ai chat \"Review this change\"\n"
+                "  rustic-ai chat --output json \"...\" | jq .text\n"
+                "  rustic-ai demo");
+    add_conversations();
+    add_sessions();
+    add_configuration();
+    add_others();
+  }
+
+  parsed parse(int count, const char* const* words) {
+    parsed result;
+    try {
+      app_.parse(count, words);
+      if (out_.what == command::repl && out_.turn.has_prompt) out_.what = command::chat;
+      result.value = std::move(out_);
+    } catch (const CLI::ParseError& problem) {
+      std::ostringstream text, errors;
+      const int status = app_.exit(problem, text, errors);
+      result.text = status == 0 ? text.str() : "rustic-ai: " + std::string(problem.what()) +
+                                                   "\n  see: rustic-ai --help\n";
+      result.exit_status = status == 0 ? 0 : static_cast<int>(exit_code::usage);
+    }
+    return result;
+  }
+
+ private:
+  CLI::App& add(CLI::App& parent, const std::string& name, const std::string& text, command what) {
+    auto* made = parent.add_subcommand(name, text);
+    made->callback([this, what] { out_.what = what; });
+    add_global(*made, out_.global);
+    return *made;
+  }
+
+  void add_conversations() {
+    auto& run = add(app_, "run", "Begin a conversation", command::repl);
+    add_turn(run, out_.turn);
+    auto& chat = add(app_, "chat", "Answer one prompt and exit", command::chat);
+    add_turn(chat, out_.turn);
+    add_output(chat, out_.turn);
+    chat.add_option_function<std::vector<std::string>>(
+            "prompt",
+            [this](const std::vector<std::string>& words) {
+              for (const auto& word : words)
+                out_.turn.prompt += (out_.turn.prompt.empty() ? "" : " ") + word;
+              out_.turn.has_prompt = true;
+            },
+            "What to do; piped standard input is appended")
+        ->type_name("TEXT");
+    add(app_, "demo", "Play a recorded conversation; needs no key", command::demo);
+  }
+
+  void add_sessions() {
+    auto& session = *app_.add_subcommand("session", "Look at and manage sessions");
+    session.require_subcommand(1);
+    auto& list = add(session, "list", "List sessions, the latest first", command::session_list);
+    add_list_output(list, out_.json);
+    list.add_option("-n,--limit", out_.limit, "How many")->check(CLI::Range(1, 1000));
+    list.add_flag("-a,--all", out_.all, "Those of every directory");
+    auto& show = add(session, "show", "Show a session's messages", command::session_show);
+    show.add_option("id", out_.subject)->required();
+    add_list_output(show, out_.json);
+    auto& resume = add(session, "resume", "Go on with a session", command::session_resume);
+    resume.add_option("id", out_.subject)->required();
+    add_turn(resume, out_.turn);
+    auto& exported = add(session, "export", "Write a session as a document", command::session_export);
+    exported.add_option("id", out_.subject)->required();
+    exported.add_option("--format", out_.format)->check(CLI::IsMember({"json", "markdown"}));
+    exported.add_option("--to", out_.file, "A file; it is not overwritten")->type_name("FILE");
+    auto& removed = add(session, "delete", "Delete a session and all it holds", command::session_delete);
+    removed.add_option("id", out_.subject)->required();
+    removed.add_flag("-f,--force", out_.force, "Do not ask");
+  }
+
+  void add_configuration() {
+    auto& config = *app_.add_subcommand("config", "Look at and change the configuration");
+    config.require_subcommand(1);
+    const auto scoped = [this](CLI::App& app) {
+      app.add_option("--scope", out_.scope, "user or project")->check(CLI::IsMember({"user", "project"}));
+    };
+    scoped(add(config, "init", "Write a first configuration file", command::config_init));
+    auto& show = add(config, "show", "Show the configuration in force", command::config_show);
+    add_list_output(show, out_.json);
+    auto& get = add(config, "get", "Show one key", command::config_get);
+    get.add_option("key", out_.subject)->required();
+    add_list_output(get, out_.json);
+    auto& set = add(config, "set", "Change one key in a file", command::config_set);
+    set.add_option("key", out_.subject)->required();
+    set.add_option("value", out_.value)->required();
+    scoped(set);
+    auto& explain = add(config, "explain", "Tell where a key's value comes from", command::config_explain);
+    explain.add_option("key", out_.subject)->required();
+    add_list_output(explain, out_.json);
+    auto& validate = add(config, "validate", "Check every file", command::config_validate);
+    add_list_output(validate, out_.json);
+    auto& path = add(config, "path", "Show the files and directories in use", command::config_path);
+    add_list_output(path, out_.json);
+  }
+
+  void add_others() {
+    auto& plugin = *app_.add_subcommand("plugin", "Look at plugins");
+    plugin.require_subcommand(1);
+    auto& list = add(plugin, "list", "List all plugins, with the reason for what is not usable",
+                     command::plugin_list);
+    add_list_output(list, out_.json);
+    auto& info = add(plugin, "info", "Show what a plugin says about itself", command::plugin_info);
+    info.add_option("id", out_.subject)->required();
+    add_list_output(info, out_.json);
+    auto& tools = *app_.add_subcommand("tools", "Look at tools");
+    tools.require_subcommand(1);
+    add_list_output(add(tools, "list", "List the tools that agents can use", command::tools_list),
+                    out_.json);
+    auto& agents = *app_.add_subcommand("agents", "Look at agents");
+    agents.require_subcommand(1);
+    add_list_output(add(agents, "list", "List the configured agents", command::agents_list), out_.json);
+    add(app_, "trust", "Let this directory's project configuration take effect", command::trust);
+    add(app_, "untrust", "Take that back", command::untrust);
+    auto& completion = add(app_, "completion", "Print a completion script", command::completion);
+    completion.add_option("shell", out_.subject, "bash, zsh or fish")
+        ->required()
+        ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  }
+
+  CLI::App app_;
+  arguments out_;
+};
+}  // namespace
+
+std::string version_text() { return "rustic-ai " RUSTIC_VERSION; }
+
+parsed parse_arguments(int count, const char* const* words) {
+  return command_line().parse(count, words);
+}
+}  // namespace rustic::cli

@@ -1,0 +1,19 @@
+// host/cli/attachment.hpp - "@path" in what a person types: the file goes along with the words.
+#pragma once
+#include <filesystem>
+#include <rustic/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace rustic::cli {
+
+// The parts of a message: the text as typed, then one part for each @path that names a readable file
+// (a quoted "@\"a b\"" too): text files as text, images as images. Words such as @someone that name
+// nothing stay words. What could not be attached is said in `problems`.
+json::array message_parts(std::string_view text, const std::filesystem::path& workspace,
+                          std::vector<std::string>& problems);
+
+// Files that "@pre" could become, for completion.
+std::vector<std::string> complete_path(std::string_view word, const std::filesystem::path& workspace);
+}  // namespace rustic::cli

@@ -1,0 +1,94 @@
+#include "host/cli/chat.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "host/cli/limits.hpp"
+#include "host/cli/turn_report.hpp"
+#include "host/cli/turn_runner.hpp"
+
+namespace rustic::cli {
+namespace {
+
+// Standard input when it is a file or a pipe; nothing for a terminal, a device or a closed one.
+std::string piped_input(program& with, signal_watch& signals, bool notice_wanted) {
+  struct stat status {};
+  if (fstat(STDIN_FILENO, &status) != 0) return {};
+  if (!S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode) && !S_ISSOCK(status.st_mode)) return {};
+  std::string text;
+  bool told = false;
+  char buffer[65536];
+  for (;;) {
+    const int ready = wait_readable(STDIN_FILENO, signals.descriptor(),
+                                    told || !notice_wanted ? -1 : standard_input_notice_ms);
+    if (ready == 0 && !told && notice_wanted) {
+      with.notice("reading standard input; end it with Ctrl-D, or give it </dev/null");
+      told = true;
+      continue;
+    }
+    if ((ready & 2) != 0)
+      if (const auto signal = signals.take())
+        throw failure(status_code::cancelled, *signal == SIGINT ? "interrupted" : "terminated");
+    if ((ready & 1) == 0) continue;
+    const auto got = read(STDIN_FILENO, buffer, sizeof(buffer));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0)
+      throw failure(status_code::unavailable,
+                    std::string("reading standard input: ") + strerror(errno));
+    if (got == 0) return text;
+    text.append(buffer, static_cast<std::size_t>(got));
+    if (text.size() > standard_input_bytes_max)
+      throw failure(status_code::out_of_range,
+                    "reading standard input: it is longer than " +
+                        std::to_string(standard_input_bytes_max >> 20) + " MiB",
+                    "give the name of a file in the prompt instead, and let the agent read it");
+  }
+}
+
+bool color_wanted(program& with) {
+  return isatty(STDERR_FILENO) != 0 && !with.global().no_color &&
+         !with.around().variable("NO_COLOR") &&
+         with.around().variable("TERM").value_or("dumb") != "dumb";
+}
+}  // namespace
+
+void report_failure(output_form form, bool quiet, const error& problem) {
+  const auto report = turn_report::make(form, quiet, false);
+  report->end(result_object({}, &problem, 0));
+}
+
+exit_code chat(program& with, turn_options turn, signal_watch& signals) {
+  with.set_quiet(turn.quiet || turn.output != output_form::text);
+  try {
+    const auto piped = piped_input(with, signals, turn.output == output_form::text);
+    std::string prompt = turn.prompt;
+    if (!piped.empty()) prompt += (prompt.empty() ? "" : "\n\n") + to_utf8(piped);
+    if (prompt.find_first_not_of(" \t\r\n") == std::string::npos)
+      throw failure(status_code::invalid_argument, "there is no prompt",
+                    "rustic-ai chat \"what to do\", or pipe it in");
+    json::object recorder;
+    if (!turn.record_file.empty()) recorder = {{"mode", "record"}, {"file", turn.record_file}};
+    if (!turn.replay_file.empty())
+      recorder = {{"mode", "replay"}, {"file", turn.replay_file}, {"tools", turn.replay_tools}};
+    with.runtime(recorder);
+    split_model(with, turn);
+    const auto session = open_session(with, turn);
+    const auto report = turn_report::make(turn.output, turn.quiet, color_wanted(with));
+    report->begin(session, turn);
+    json::array input;
+    input.push_back(json::object{{"type", "text"}, {"text", to_utf8(prompt)}});
+    return run_turn(with, session, std::move(input), turn, nullptr, *report, signals).code;
+  } catch (const failure& problem) {
+    report_failure(turn.output, turn.quiet, problem.problem());
+    if (problem.problem().code == status_code::invalid_argument) return exit_code::usage;
+    if (problem.problem().message == "terminated") return exit_code::terminated;
+    return exit_code_of(problem.problem());
+  }
+}
+}  // namespace rustic::cli

@@ -1,0 +1,16 @@
+// host/cli/commands.hpp - one function for each command that is not a conversation. Errors come out as failure.
+#pragma once
+#include "host/cli/arguments.hpp"
+#include "host/cli/exit_code.hpp"
+#include "host/cli/program.hpp"
+#include "host/cli/signals.hpp"
+
+namespace rustic::cli {
+
+exit_code session_command(program& with, const arguments& given, signal_watch& signals);
+exit_code config_command(program& with, const arguments& given);
+exit_code plugin_command(program& with, const arguments& given);
+exit_code list_command(program& with, const arguments& given);  // tools and agents
+exit_code trust_command(program& with, const arguments& given);
+exit_code completion_command(const arguments& given);
+}  // namespace rustic::cli

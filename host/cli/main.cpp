@@ -1,0 +1,106 @@
+// host/cli/main.cpp - the program rustic-ai: parses the command line and runs one command.
+#include <cstdio>
+#include <cstring>
+#include <string_view>
+
+#include "host/cli/arguments.hpp"
+#include "host/cli/chat.hpp"
+#include "host/cli/commands.hpp"
+#include "host/cli/demo.hpp"
+#include "host/cli/program.hpp"
+#include "host/cli/repl.hpp"
+#include "host/cli/signals.hpp"
+
+namespace {
+using namespace rustic;
+using namespace rustic::cli;
+
+exit_code run(program& with, const arguments& given, signal_watch& signals) {
+  switch (given.what) {
+    case command::repl:
+      return repl(with, given.turn, signals);
+    case command::session_resume: {
+      auto turn = given.turn;
+      turn.session = given.subject;
+      return repl(with, turn, signals);
+    }
+    case command::chat:
+      return chat(with, given.turn, signals);
+    case command::demo:
+      return demo(with, signals);
+    case command::session_list:
+    case command::session_show:
+    case command::session_export:
+    case command::session_delete:
+      return session_command(with, given, signals);
+    case command::config_init:
+    case command::config_show:
+    case command::config_get:
+    case command::config_set:
+    case command::config_explain:
+    case command::config_validate:
+    case command::config_path:
+      return config_command(with, given);
+    case command::plugin_list:
+    case command::plugin_info:
+      return plugin_command(with, given);
+    case command::tools_list:
+    case command::agents_list:
+      return list_command(with, given);
+    case command::trust:
+    case command::untrust:
+      return trust_command(with, given);
+    case command::completion:
+      return completion_command(given);
+  }
+  return exit_code::usage;
+}
+
+// The output form of a command line that could not be parsed.
+output_form form_of(int count, char** words) {
+  for (int i = 1; i < count; ++i) {
+    std::string_view value;
+    const std::string_view word = words[i];
+    if ((word == "--output" || word == "-o") && i + 1 < count) value = words[i + 1];
+    if (word.starts_with("--output=")) value = word.substr(9);
+    if (value == "json") return output_form::json;
+    if (value == "stream-json") return output_form::stream_json;
+  }
+  return output_form::text;
+}
+}  // namespace
+
+int main(int count, char** words) {
+  if (count == 2 && std::strcmp(words[1], "--version") == 0) {
+    std::puts(version_text().c_str());
+    return 0;
+  }
+  auto given = parse_arguments(count, words);
+  if (!given.value) {
+    const auto form = given.exit_status == 0 ? output_form::text : form_of(count, words);
+    if (form != output_form::text) {
+      error problem;
+      problem.code = status_code::invalid_argument;
+      problem.message = given.text.substr(0, given.text.find('\n'));
+      problem.hint = "see: rustic-ai --help";
+      report_failure(form, true, problem);
+    } else {
+      std::fputs(given.text.c_str(), given.exit_status == 0 ? stdout : stderr);
+    }
+    return given.exit_status;
+  }
+  const auto form = given.value->turn.output;
+  try {
+    signal_watch signals;
+    program with(given.value->global);
+    return static_cast<int>(run(with, *given.value, signals));
+  } catch (...) {
+    const auto problem = current_error();
+    if (given.value->what == command::chat)
+      report_failure(form, true, problem);
+    else
+      print_error(problem);
+    if (problem.code == status_code::invalid_argument) return static_cast<int>(exit_code::usage);
+    return static_cast<int>(exit_code_of(problem));
+  }
+}

@@ -1,0 +1,107 @@
+#include "host/cli/program.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "host/runtime/config/secret.hpp"
+#include "host/runtime/from_config.hpp"
+
+namespace rustic::cli {
+
+program::program(global_options global) : global_(std::move(global)) {
+  if (!global_.directory.empty() && chdir(global_.directory.c_str()) != 0)
+    throw failure(status_code::invalid_argument,
+                  "changing into " + global_.directory + ": " + strerror(errno));
+  around_ = config::surroundings_of_process();
+  std::error_code problem;
+  executable_ = std::filesystem::read_symlink("/proc/self/exe", problem);
+}
+
+program::~program() {
+  if (log_) log_->attach(nullptr);
+  runtime_.reset();
+}
+
+config::configuration& program::configuration() {
+  if (configuration_) return *configuration_;
+  config::load_request request;
+  request.around = around_;
+  if (!global_.config_file.empty()) request.config_file = global_.config_file;
+  request.flags = global_.set;
+  configuration_ =
+      std::make_unique<config::configuration>(config::configuration::load(request));
+  return *configuration_;
+}
+
+void program::notice(const std::string& text) const {
+  if (!quiet_) std::fprintf(stderr, "rustic-ai: %s\n", text.c_str());
+}
+
+void program::require_valid_configuration() {
+  std::string errors;
+  for (const auto& problem : configuration().problems()) {
+    if (problem.level == config::severity::error)
+      errors += (errors.empty() ? "" : "\n") + config::to_text(problem);
+    else
+      notice(config::to_text(problem));
+  }
+  if (!errors.empty())
+    throw failure(status_code::failed_precondition, errors,
+                  "rustic-ai config explain KEY tells where a value comes from");
+}
+
+runtime::runtime& program::runtime(const json::object& recorder) {
+  if (runtime_) return *runtime_;
+  require_valid_configuration();
+  const auto& view = configuration().view();
+
+  auto level_name = global_.log_level.empty() ? view.log.level : global_.log_level;
+  if (global_.verbose > 0) level_name = global_.verbose > 1 ? "trace" : "debug";
+  std::filesystem::path file = global_.log_file.empty() ? view.log.file : global_.log_file;
+  if (file.empty()) file = view.paths.state_dir / "log" / "rustic-ai.log";
+  const auto form = (global_.log_format.empty() ? view.log.format : global_.log_format) == "json"
+                        ? runtime::program_log::format::json
+                        : runtime::program_log::format::pretty;
+  log_ = std::make_unique<runtime::program_log>(file, runtime::log_level_from(level_name), form);
+  log_->copy_to_terminal(global_.verbose > 0);
+
+  std::vector<std::filesystem::path> directories(global_.plugin_dirs.begin(),
+                                                 global_.plugin_dirs.end());
+  auto options = runtime::from_config(configuration(), around_, executable_, directories);
+  options.recorder = recorder;
+  auto* log = log_.get();
+  options.log = [log](int level, std::string_view plugin, rai_call call, std::string_view text) {
+    log->write(level, plugin, call, text);
+  };
+  options.resolve_secret = [log, around = around_](const std::string& reference) {
+    auto found = config::resolve_secret(reference, around);
+    for (const auto& warning : found.warnings) log->write(RAI_LOG_WARN, "config", 0, warning);
+    log->hide(found.value);
+    return found.value;
+  };
+  runtime_ = std::make_unique<runtime::runtime>(std::move(options));
+  log_->attach(&runtime_->kernel());
+  for (const auto& warning : runtime_->warnings()) notice(warning);
+  return *runtime_;
+}
+
+json::object program::context(const turn_options& turn, bool interactive) {
+  json::object context{{"principal", "user"},
+                       {"workspace", workspace().string()},
+                       {"interactive", interactive}};
+  std::string mode = turn.permission_mode;
+  const auto& view = configuration().view();
+  const auto* agent = view.agent(turn.agent.empty() ? view.default_agent : turn.agent);
+  if (mode.empty() && agent) mode = text_or(agent->section, "permission_mode");
+  if (!mode.empty()) context["permission_mode"] = mode;
+  return context;
+}
+
+void print_error(const error& problem) {
+  std::fprintf(stderr, "rustic-ai: %s\n", problem.message.c_str());
+  if (!problem.hint.empty()) std::fprintf(stderr, "  %s\n", problem.hint.c_str());
+}
+}  // namespace rustic::cli

@@ -1,0 +1,27 @@
+// host/cli/signals.hpp - SIGINT, SIGTERM and SIGHUP as something to poll for.
+#pragma once
+#include <optional>
+
+namespace rustic::cli {
+
+// Blocks the signals in this thread and in those that it starts later, so make one before any other
+// thread exists. SIGPIPE is ignored from then on. The previous mask returns with the destructor.
+class signal_watch {
+ public:
+  signal_watch();
+  ~signal_watch();
+  signal_watch(const signal_watch&) = delete;
+  signal_watch& operator=(const signal_watch&) = delete;
+
+  int descriptor() const noexcept { return descriptor_; }
+  // The number of a signal that came, if one did.
+  std::optional<int> take();
+
+ private:
+  int descriptor_;
+};
+
+// Waits until one is readable; -1 leaves one out. Bits: 1 the first, 2 the second, 4 the third.
+// 0 after timeout_ms (-1: never).
+int wait_readable(int first, int second, int timeout_ms = -1, int third = -1);
+}  // namespace rustic::cli

@@ -1,0 +1,142 @@
+#include "host/cli/turn_runner.hpp"
+
+#include <signal.h>
+
+#include <chrono>
+#include <optional>
+
+namespace rustic::cli {
+namespace {
+constexpr std::string_view conversation = "rustic.conversation/default";
+
+error interrupted_error(int signal) {
+  error out;
+  out.code = status_code::cancelled;
+  out.message = signal == SIGINT ? "interrupted" : "terminated";
+  out.hint = "the session keeps what was said; go on with: rustic-ai -c";
+  return out;
+}
+
+// What the agent had done, wherever the error carries it.
+json::object partial_turn(const error& problem) {
+  const auto* details = problem.details.if_object();
+  if (!details) return {};
+  if (const auto& turn = object_or_empty(*details, "turn"); !turn.empty()) return turn;
+  const auto& late = object_or_empty(object_or_empty(*details, "late_body"), "details");
+  return object_or_empty(late, "turn");
+}
+}  // namespace
+
+void split_model(program& with, turn_options& turn) {
+  const auto slash = turn.model.find('/');
+  if (slash == std::string::npos || !turn.provider.empty()) return;
+  const auto name = turn.model.substr(0, slash);
+  if (!with.configuration().view().provider(name)) return;  // "vendor/model" is one model's name
+  turn.provider = name;
+  turn.model.erase(0, slash + 1);
+}
+
+std::string open_session(program& with, const turn_options& turn) {
+  auto& runtime = with.runtime();
+  json::object body;
+  if (!turn.session.empty() || turn.continue_latest) {
+    if (turn.session.empty()) {
+      body["latest"] = true;
+      body["workspace"] = with.workspace().string();
+    } else {
+      body["id"] = turn.session;
+    }
+    const auto found = runtime.call(conversation, "resume", body);
+    return std::string(text_or(object_or_empty(found, "session"), "id"));
+  }
+  body["workspace"] = with.workspace().string();
+  if (!turn.agent.empty()) body["agent"] = turn.agent;
+  const auto made = runtime.call(conversation, "create", body);
+  return std::string(text_or(object_or_empty(made, "session"), "id"));
+}
+
+turn_end run_turn(program& with, const std::string& session, json::array input,
+                  const turn_options& turn, question_desk* desk, turn_report& report,
+                  signal_watch& signals) {
+  const auto begin = std::chrono::steady_clock::now();
+  json::object body{{"session", session}, {"input", std::move(input)}};
+  if (!turn.agent.empty()) body["agent"] = turn.agent;
+  if (!turn.provider.empty()) body["provider"] = turn.provider;
+  if (!turn.model.empty()) body["model"] = turn.model;
+  if (turn.has_system) body["system"] = turn.system;
+  if (turn.max_rounds > 0) body["max_rounds"] = turn.max_rounds;
+  auto context = with.context(turn, desk != nullptr);
+  context["session"] = session;
+  auto call = with.runtime().start("rustic.agent/default", "turn", body, context);
+
+  int signal = 0;
+  std::string text;
+  while (!call->finished()) {
+    while (auto event = call->try_next()) {
+      if (event->kind == RAI_EVENT_RESTART) text.clear();
+      if (event->kind == RAI_EVENT_TEXT) text += event->text;
+      if (event->kind == RAI_EVENT_JSON && event->text.find("\"type\":\"round\"") != std::string::npos)
+        text.clear();
+      report.event(*event);
+    }
+    if (!report.writable()) call->cancel();
+    if (call->finished()) break;
+    const int ready = wait_readable(call->descriptor(), signals.descriptor(), -1,
+                                    desk ? desk->descriptor() : -1);
+    std::optional<int> came;
+    if (desk && (ready & 4) != 0) came = desk->serve(signals);
+    if (!came) came = signals.take();
+    if (came) {
+      if (signal != 0) break;  // a second time: leave now
+      signal = *came;
+      call->cancel();
+    }
+  }
+  if (signal != 0 && !call->finished()) {
+    // The call is abandoned to the runtime's grace; what is stored is stored.
+    auto problem = interrupted_error(signal);
+    turn_end out;
+    out.code = signal == SIGINT ? exit_code::interrupted : exit_code::terminated;
+    json::object so_far{{"session", session}, {"text", text}};
+    out.result = result_object(so_far, &problem, 0);
+    report.end(out.result);
+    call->cancel();
+    return out;
+  }
+
+  const auto outcome = call->result();
+  const auto duration_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                               std::chrono::steady_clock::now() - begin)
+                               .count();
+  turn_end out;
+  json::object done;
+  std::optional<error> problem;
+  if (outcome.ok()) {
+    try {
+      done = outcome.object();
+      out.code = exit_code_of(done);
+    } catch (const failure& unreadable) {
+      problem = unreadable.problem();
+    }
+  } else {
+    problem = outcome.problem();
+  }
+  if (problem) {
+    done = partial_turn(*problem);
+    if (problem->code == status_code::cancelled && signal != 0) {
+      auto said = interrupted_error(signal);
+      said.details = std::move(problem->details);
+      problem = std::move(said);
+    }
+    out.code = exit_code_of(*problem);
+    if (signal != 0)
+      out.code = signal == SIGINT ? exit_code::interrupted : exit_code::terminated;
+    if (!report.writable()) out.code = exit_code::turn_failed;
+  }
+  if (text_or(done, "session").empty()) done["session"] = session;
+  if (text_or(done, "text").empty() && problem) done["text"] = to_utf8(text);
+  out.result = result_object(done, problem ? &*problem : nullptr, duration_ms);
+  report.end(out.result);
+  return out;
+}
+}  // namespace rustic::cli

@@ -1,0 +1,100 @@
+// plugins/policies/recorder/plugin.cpp - offers rustic.interceptor/recorder.
+#include <rustic/plugin.hpp>
+
+#include "limits.hpp"
+#include "recording.hpp"
+
+namespace {
+using namespace rustic;
+using namespace rustic::recorder;
+
+class plugin {
+ public:
+  explicit plugin(setup& setup) {
+    const auto& config = setup.config();
+    const std::string file(require_text(config, "file", "recorder"));
+    live_tools_ = text_or(config, "tools", "recorded") == "live";
+    if (text_or(config, "mode") == "replay")
+      source_ = std::make_unique<recording>(file);
+    else
+      sink_ = std::make_unique<writer>(file);
+    setup.coroutine("rustic.interceptor/recorder",
+                    [this](context& ctx) { return serve(ctx, *this); });
+  }
+
+ private:
+  static task<std::string> serve(context& ctx, plugin& me) {
+    const auto& request = ctx.request();
+    const bool tool = request.target.starts_with("rustic.tool/");
+    std::string call_id;
+    if (tool) call_id = text_or(request.object(), "id");
+    const auto key =
+        me.places_.next(request.target, request.method, text_or(ctx.scope(), "agent"), call_id);
+    if (me.sink_) return record(ctx, *me.sink_, key);
+    if (tool && me.live_tools_) return pass(ctx);
+    return replay(ctx, *me.source_, key);
+  }
+
+  static task<call_result> go_on(context& ctx, event_handler on_event) {
+    const auto& request = ctx.request();
+    co_return co_await ctx.call({.target = request.target,
+                                 .method = request.method,
+                                 .body = request.body,
+                                 .data = request.data,
+                                 .next = true,
+                                 .on_event = std::move(on_event)});
+  }
+
+  static task<std::string> pass(context& ctx) {
+    event_handler forward = [&ctx](const rai_event& event) { return ctx.emit(event); };
+    auto result = co_await go_on(ctx, std::move(forward));
+    if (!result.ok()) throw failure(result.problem());
+    co_return std::move(result.body);
+  }
+
+  static task<std::string> record(context& ctx, writer& sink, std::string key) {
+    exchange one;
+    one.key = std::move(key);
+    std::size_t bytes = 0;
+    event_handler keep = [&](const rai_event& event) {
+      bytes += event.text.len;
+      if (bytes <= exchange_bytes_max)
+        one.events.push_back(
+            {event.kind, event.index, event.a, event.b, std::string(to_view(event.text))});
+      return ctx.emit(event);
+    };
+    auto result = co_await go_on(ctx, std::move(keep));
+    if (bytes > exchange_bytes_max)
+      throw failure(status_code::resource_exhausted,
+                    "recording " + one.key + ": the exchange is larger than the limit");
+    one.status = static_cast<std::int32_t>(result.status);
+    one.body = result.body;
+    sink.add(one);
+    if (!result.ok()) throw failure(result.problem());
+    co_return std::move(result.body);
+  }
+
+  static task<std::string> replay(context& ctx, const recording& source, std::string key) {
+    const auto* one = source.find(key);
+    if (!one)
+      throw failure(status_code::failed_precondition,
+                    "replaying: the recording has no " + key + ", so this run goes another way",
+                    "replay with the configuration and the prompts of the recorded run");
+    for (const auto& event : one->events) {
+      const rai_event sent{event.kind, 0, event.index, event.a, event.b, to_str(event.text)};
+      if (ctx.emit(sent) == flow::stop)
+        throw failure(status_code::cancelled, "the call was cancelled");
+      co_await ctx.writable();
+    }
+    if (one->status != RAI_OK)
+      throw failure(read_error(static_cast<status_code>(one->status), one->body));
+    co_return one->body;
+  }
+
+  bool live_tools_ = false;
+  places places_;
+  std::unique_ptr<writer> sink_;
+  std::unique_ptr<recording> source_;
+};
+}  // namespace
+RUSTIC_PLUGIN(plugin)

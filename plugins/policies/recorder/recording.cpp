@@ -1,0 +1,186 @@
+#include "recording.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "limits.hpp"
+
+namespace rustic::recorder {
+namespace {
+
+constexpr std::string_view digits =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+std::string to_base64(std::string_view bytes) {
+  std::string out;
+  for (std::size_t at = 0; at < bytes.size(); at += 3) {
+    const auto byte = [&](std::size_t i) {
+      return at + i < bytes.size() ? static_cast<unsigned char>(bytes[at + i]) : 0u;
+    };
+    const auto group = (byte(0) << 16) | (byte(1) << 8) | byte(2);
+    out += digits[(group >> 18) & 63];
+    out += digits[(group >> 12) & 63];
+    out += at + 1 < bytes.size() ? digits[(group >> 6) & 63] : '=';
+    out += at + 2 < bytes.size() ? digits[group & 63] : '=';
+  }
+  return out;
+}
+
+std::string from_base64(std::string_view text) {
+  std::string out;
+  std::uint32_t group = 0;
+  int bits = 0;
+  for (const char c : text) {
+    const auto value = digits.find(c);
+    if (value == std::string_view::npos) break;  // padding ends it
+    group = (group << 6) | static_cast<std::uint32_t>(value);
+    bits += 6;
+    if (bits >= 8) {
+      bits -= 8;
+      out += static_cast<char>((group >> bits) & 0xFF);
+    }
+  }
+  return out;
+}
+
+json::value to_json(std::string_view text) {
+  if (is_utf8(text)) return json::value(text);
+  return json::array{"base64", to_base64(text)};
+}
+
+std::string text_from(const json::value& value) {
+  if (const auto* text = value.if_string()) return std::string(*text);
+  const auto* pair = value.if_array();
+  if (pair && pair->size() == 2 && (*pair)[1].is_string())
+    return from_base64((*pair)[1].get_string());
+  throw failure(status_code::data_loss, "an event's text cannot be read");
+}
+
+// 64-bit numbers travel as strings when a JSON number would not hold them.
+json::value number(std::uint64_t value) {
+  if (value < (1ull << 53)) return json::value(value);
+  return json::value(std::to_string(value));
+}
+std::uint64_t number_from(const json::value& value) {
+  if (const auto* text = value.if_string()) return std::stoull(std::string(*text));
+  return value.to_number<std::uint64_t>();
+}
+}  // namespace
+
+std::string places::next(std::string_view target, std::string_view method, std::string_view agent,
+                         std::string_view call_id) {
+  std::string key(target);
+  key += " " + std::string(method);
+  if (!agent.empty()) key += " agent=" + std::string(agent);
+  if (!call_id.empty()) key += " call=" + std::string(call_id);
+  std::scoped_lock lock(mutex_);
+  const auto count = ++counts_[key];
+  return key + " #" + std::to_string(count);
+}
+
+std::string to_line(const exchange& one) {
+  json::array events;
+  for (const auto& event : one.events)
+    events.push_back(json::array{event.kind, event.index, number(event.a), number(event.b),
+                                 to_json(event.text)});
+  json::object line{{"key", one.key}, {"events", std::move(events)}, {"status", one.status}};
+  line["body"] = to_json(one.body);
+  return json::serialize(line) + "\n";
+}
+
+exchange from_line(std::string_view line) {
+  try {
+    const auto object = parse_object(line, "exchange");
+    exchange out;
+    out.key = require_text(object, "key", "exchange");
+    out.status = static_cast<std::int32_t>(require_int(object, "status", "exchange"));
+    out.body = text_from(object.at("body"));
+    for (const auto& value : array_or_empty(object, "events")) {
+      const auto& event = value.as_array();
+      out.events.push_back({event.at(0).to_number<std::uint16_t>(),
+                            event.at(1).to_number<std::uint32_t>(), number_from(event.at(2)),
+                            number_from(event.at(3)), text_from(event.at(4))});
+    }
+    return out;
+  } catch (const std::exception& problem) {
+    throw failure(status_code::data_loss, problem.what());
+  }
+}
+
+writer::writer(const std::string& file) : file_(file) {
+  descriptor_ = open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+  if (descriptor_ < 0)
+    throw failure(errno == EEXIST ? status_code::already_exists : status_code::unavailable,
+                  "recording to " + file + ": " + strerror(errno),
+                  "name a file that does not exist yet, in a directory that you may write");
+  const std::string_view head = "{\"rustic_recording\":1}\n";
+  bytes_ = head.size();
+  if (write(descriptor_, head.data(), head.size()) != static_cast<ssize_t>(head.size()))
+    throw failure(status_code::unavailable, "recording to " + file + ": " + strerror(errno));
+}
+
+writer::~writer() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+void writer::add(const exchange& one) {
+  const auto line = to_line(one);
+  std::scoped_lock lock(mutex_);
+  if (bytes_ + line.size() > recording_bytes_max)
+    throw failure(status_code::resource_exhausted,
+                  "recording to " + file_ + ": the file has reached its limit");
+  std::string_view left = line;
+  while (!left.empty()) {
+    const auto done = write(descriptor_, left.data(), left.size());
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0)
+      throw failure(errno == ENOSPC ? status_code::resource_exhausted : status_code::unavailable,
+                    "recording to " + file_ + ": " + strerror(errno));
+    left.remove_prefix(static_cast<std::size_t>(done));
+  }
+  bytes_ += line.size();
+}
+
+recording::recording(const std::string& file) {
+  struct stat status {};
+  if (stat(file.c_str(), &status) != 0 || !S_ISREG(status.st_mode))
+    throw failure(status_code::not_found, "reading the recording " + file + ": no such file");
+  if (static_cast<std::size_t>(status.st_size) > recording_bytes_max)
+    throw failure(status_code::out_of_range, "reading the recording " + file + ": it is too large");
+  std::ifstream in(file, std::ios::binary);
+  std::string line;
+  std::size_t number = 0;
+  while (std::getline(in, line)) {
+    ++number;
+    if (number == 1) {
+      if (line.find("\"rustic_recording\":1") == std::string::npos)
+        throw failure(status_code::data_loss, "reading the recording " + file +
+                                                  ": it is no recording of this version");
+      continue;
+    }
+    if (in.eof()) break;  // no line end: the last write was torn
+    if (line.empty()) continue;
+    if (exchanges_.size() >= exchanges_max) break;
+    try {
+      auto one = from_line(line);
+      auto key = one.key;
+      exchanges_.insert_or_assign(std::move(key), std::move(one));
+    } catch (const failure& problem) {
+      throw failure(status_code::data_loss, "reading the recording " + file + ", line " +
+                                                std::to_string(number) + ": " + problem.what());
+    }
+  }
+  if (number == 0)
+    throw failure(status_code::data_loss, "reading the recording " + file + ": it is empty");
+}
+
+const exchange* recording::find(std::string_view key) const {
+  const auto found = exchanges_.find(key);
+  return found == exchanges_.end() ? nullptr : &found->second;
+}
+}  // namespace rustic::recorder

@@ -1,0 +1,99 @@
+#include "recording.hpp"
+
+#include <doctest/doctest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+using namespace rustic;
+using namespace rustic::recorder;
+namespace fs = std::filesystem;
+
+namespace {
+struct scratch {
+  scratch() {
+    std::string name = (fs::temp_directory_path() / "rustic-record-XXXXXX").string();
+    path = mkdtemp(name.data());
+  }
+  ~scratch() { fs::remove_all(path); }
+  std::string file(const char* name) const { return (path / name).string(); }
+  fs::path path;
+};
+
+exchange sample(std::string key) {
+  exchange one;
+  one.key = std::move(key);
+  one.events.push_back({RAI_EVENT_TEXT, 1, 2, 1ull << 60, "h\xC3\xA9llo"});
+  one.events.push_back({RAI_EVENT_OUTPUT, 0, 0, 0, std::string("\xFF\x00\x01 raw", 7)});
+  one.status = RAI_UNAVAILABLE;
+  one.body = R"({"message":"x"})";
+  return one;
+}
+}  // namespace
+
+TEST_CASE("an exchange comes back as it was, bytes and large numbers too") {
+  const auto one = sample("k");
+  const auto back = from_line(to_line(one));
+  CHECK(back.key == one.key);
+  CHECK(back.status == one.status);
+  CHECK(back.body == one.body);
+  REQUIRE(back.events.size() == 2);
+  CHECK(back.events[0].b == 1ull << 60);
+  CHECK(back.events[0].text == one.events[0].text);
+  CHECK(back.events[1].text == one.events[1].text);
+}
+
+TEST_CASE("a file is written for its owner alone, never over another, and read back") {
+  scratch dir;
+  {
+    writer out(dir.file("r"));
+    out.add(sample("a"));
+    out.add(sample("b"));
+  }
+  struct stat status {};
+  REQUIRE(stat(dir.file("r").c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0600);
+  CHECK_THROWS_AS(writer(dir.file("r")), failure);
+  const recording in(dir.file("r"));
+  CHECK(in.size() == 2);
+  CHECK(in.find("a"));
+  CHECK(!in.find("c"));
+}
+
+TEST_CASE("torn at any byte, a recording gives its whole exchanges or says what is wrong") {
+  scratch dir;
+  {
+    writer out(dir.file("r"));
+    out.add(sample("a"));
+    out.add(sample("b"));
+  }
+  std::ifstream file(dir.file("r"));
+  const std::string whole((std::istreambuf_iterator<char>(file)), {});
+  for (std::size_t bytes = 0; bytes < whole.size(); ++bytes) {
+    std::ofstream(dir.file("cut")) << whole.substr(0, bytes);
+    try {
+      const recording in(dir.file("cut"));
+      CHECK(in.size() <= 2);
+    } catch (const failure& problem) {
+      CHECK(bytes < 25);  // inside the first line
+    }
+  }
+}
+
+TEST_CASE("places count what is alike, and tool calls by their id") {
+  places run;
+  CHECK(run.next("rustic.provider/a", "generate", "x", "") == "rustic.provider/a generate agent=x #1");
+  CHECK(run.next("rustic.provider/a", "generate", "x", "") == "rustic.provider/a generate agent=x #2");
+  CHECK(run.next("rustic.tool/shell", "call", "x", "c1") != run.next("rustic.tool/shell", "call", "x", "c2"));
+}
+
+TEST_CASE("what is no recording is refused") {
+  scratch dir;
+  std::ofstream(dir.file("text")) << "hello\nworld\n";
+  CHECK_THROWS_AS(recording(dir.file("text")), failure);
+  CHECK_THROWS_AS(recording(dir.file("missing")), failure);
+  std::ofstream(dir.file("bad")) << "{\"rustic_recording\":1}\n{\"key\":1}\n";
+  CHECK_THROWS_AS(recording(dir.file("bad")), failure);
+}
