@@ -119,7 +119,7 @@ void calls::forward(rai_call call, const rai_request& from) {
   } else {
     at.release();
     const std::string body = error_body(why->message, why->hint);
-    finish_as(call, why->status, str(body), false);
+    finish_as(call, why->status, str(body), nullptr);
     return;
   }
   violation(owner, "forward was called twice for one call");
@@ -391,7 +391,7 @@ rai_call calls::enter_service(call_slot& slot, rai_call id, const rai_request& r
     }();
     const std::string body =
         error_body("call of " + std::string(slot.target()) + " failed: " + thrown);
-    if (open) finish_as(id, RAI_INTERNAL, str(body), false);
+    if (open) finish_as(id, RAI_INTERNAL, str(body), nullptr);
   }
   now.lock();
   now->in_call = false;

@@ -81,7 +81,7 @@ private:
 
   // delivery.cpp: how events and the finish come back.
   rai_flow emit_as(rai_call call, const rai_event& event, bool forwarded);
-  void finish_as(rai_call call, rai_status status, rai_str body, bool forwarded);
+  void finish_as(rai_call call, rai_status status, rai_str body, call_slot* next_hop);
   bool settle(held_call& at);
   bool settle_observer(held_call& at);
   bool settle_op(held_call& at);
@@ -92,7 +92,7 @@ private:
   void recycle(held_call& at);
   void cancel_as(rai_call call, rai_status status, const char* reason);
   void cancel_children(rai_call call, rai_status status, const char* reason);
-  void unlink(rai_call parent, call_slot& child);
+  static void unlink(call_slot& parent, call_slot& child);
   void push_deadline(std::int64_t due_ns, rai_call call);
   void count_abandoned(const std::string& owner, std::int64_t now, std::uint64_t total);
   void violation(std::string_view owner, std::string_view what);

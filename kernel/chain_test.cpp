@@ -205,6 +205,33 @@ TEST_CASE("a paused forwarded call keeps its finish behind its events") {
   CHECK(c.k.live_calls() == 0);
 }
 
+TEST_CASE("a next hop that has ended is no child of the call any more") {
+  chain c;
+  c.intercept("t/*", 1, "p");
+  c.p.on_call = nullptr;
+  caller who, other;
+  rai_call later = 0;
+  who.flow = [&](const rai_event& e) {
+    if (view(e.text) != "own") return rai_flow{RAI_CONTINUE};
+    // Its answer waits until this event is over; its slot serves another call meanwhile.
+    c.forward(c.p.last_seen());
+    CHECK(c.end.calls() == 1);
+    c.end.on_call = nullptr;
+    c.provide("u/x", c.end);
+    later = c.call(other, "u/x");
+    return rai_flow{RAI_CONTINUE};
+  };
+  const rai_call id = c.call(who, "t/x");
+  CHECK(c.k.emit(id, text_event("own")) == RAI_STOP);
+  CHECK(who.joined() == "ownevent");
+  CHECK(who.status() == RAI_OK);
+  CHECK(later != 0);
+  CHECK(c.end.cancels() == 0);
+  c.k.finish(later, RAI_OK, str("{}"));
+  CHECK(other.status() == RAI_OK);
+  CHECK(c.k.live_calls() == 0);
+}
+
 TEST_CASE("an interceptor's own calls do not pass through it") {
   chain c;
   service log;

@@ -32,7 +32,7 @@ rai_flow calls::emit(rai_call call, const rai_event& event) {
 }
 
 void calls::finish(rai_call call, rai_status status, rai_str body) {
-  finish_as(call, status, body, false);
+  finish_as(call, status, body, nullptr);
 }
 
 void calls::cancel(rai_call call) {
@@ -89,10 +89,12 @@ void calls::deliver(held_call& at, const rai_event& event) {
   if (flow == RAI_PAUSE && slot.resumes == resumes && !slot.cancelled) slot.paused = true;
 }
 
-void calls::finish_as(rai_call call, rai_status status, rai_str body, bool forwarded) {
+/// `next_hop` is the child that answers for a call that was forwarded to it.
+void calls::finish_as(rai_call call, rai_status status, rai_str body, call_slot* next_hop) {
   held_call at = slab_.hold(call);
   if (!at) return;
-  if (at->service_done || at->forwarded != forwarded || !at->entered) {
+  if (next_hop != nullptr) unlink(*at, *next_hop);
+  if (at->service_done || at->forwarded != (next_hop != nullptr) || !at->entered) {
     const std::string owner = at->to != nullptr ? at->to->owner : std::string();
     const std::string text =
         "a call of " + std::string(at->name()) +
@@ -206,12 +208,14 @@ void calls::end(held_call& at, rai_status status, rai_str body) {
   slot.delivering = true;
   const bool has_children = slot.first_child != nullptr;
   at.unlock();
-  if (slot.parent != 0) unlink(slot.parent, slot);
+  if (slot.parent != 0 && !slot.forwards) {
+    if (const held_call above = slab_.hold(slot.parent)) unlink(*above, slot);
+  }
   if (has_children) {
     cancel_children(slot.id.load(std::memory_order_relaxed), RAI_CANCELLED, by_parent_end);
   }
   if (slot.forwards) {
-    finish_as(slot.parent, status, body, true);
+    finish_as(slot.parent, status, body, &slot);
   } else if (slot.observer.finish != nullptr) {
     try {
       slot.observer.finish(slot.observer.self, status, body);
@@ -315,10 +319,10 @@ void calls::cancel_children(rai_call call, rai_status status, const char* reason
   }
 }
 
-void calls::unlink(rai_call parent, call_slot& child) {
-  const held_call at = slab_.hold(parent);
-  if (!at || !child.linked) return;
-  (child.previous != nullptr ? child.previous->next : at->first_child) = child.next;
+/// The parent is locked.
+void calls::unlink(call_slot& parent, call_slot& child) {
+  if (!child.linked) return;
+  (child.previous != nullptr ? child.previous->next : parent.first_child) = child.next;
   if (child.next != nullptr) child.next->previous = child.previous;
   child.previous = child.next = nullptr;
   child.linked = false;
