@@ -86,7 +86,8 @@ std::vector<problem> check_all(const document& doc, const json::value& schema) {
 std::vector<problem> check_change(const document& before, const document& after,
                                   const json::value& schema) {
   std::set<std::string> known;
-  for (const auto& entry : check_all(before, schema)) known.insert(entry.key + '\n' + entry.message);
+  for (const auto& entry : check_all(before, schema))
+    known.insert(entry.key + '\n' + entry.message);
   std::vector<problem> warnings;
   std::string errors;
   for (auto& entry : check_all(after, schema)) {

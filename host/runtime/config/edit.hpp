@@ -19,10 +19,11 @@ struct edit_result {
 
 // Sets one key. The value is read as TOML where that is possible, else as text, and fitted to the
 // schema. A file that is missing is created (0600). The new text must parse, hold exactly this
-// change and bring no new error, else the file stays as it was. TOML keeps comments and layout; JSON
-// is written anew; YAML is not edited. `expected_hash`, when not empty, is the sha256() the file
-// must still have. Throws failure: INVALID_ARGUMENT for the key or value, ABORTED when the file has
-// changed, FAILED_PRECONDITION when it cannot be edited, UNAVAILABLE when it cannot be written.
+// change and bring no new error, else the file stays as it was. TOML keeps comments and layout;
+// JSON is written anew; YAML is not edited. `expected_hash`, when not empty, is the sha256() the
+// file must still have. Throws failure: INVALID_ARGUMENT for the key or value, ABORTED when the
+// file has changed, FAILED_PRECONDITION when it cannot be edited, UNAVAILABLE when it cannot be
+// written.
 edit_result set_value(const std::filesystem::path& file, std::string_view key,
                       std::string_view value, std::string_view expected_hash = {});
 // Removes one key or table in the same way. Throws failure(NOT_FOUND) when it is not in the file.

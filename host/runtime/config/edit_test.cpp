@@ -44,14 +44,13 @@ TEST_CASE("an existing value is replaced and nothing else moves") {
   CHECK(after_set("[log]\r\nlevel = \"info\"\r\nformat = \"text\"\r\n", "log.level", "debug") ==
         "[log]\r\nlevel = \"debug\"\r\nformat = \"text\"\r\n");
   CHECK(after_set("[agents.a]\ntools = [\n  \"x\", # one\n  \"y\"\n]\nmodel = 'm'\n",
-                  "agents.a.tools", "[\"z\"]") ==
-        "[agents.a]\ntools = [\"z\"]\nmodel = 'm'\n");
+                  "agents.a.tools", "[\"z\"]") == "[agents.a]\ntools = [\"z\"]\nmodel = 'm'\n");
   CHECK(after_set("[agents.a]\ndescription = \"ü\" # ü\nsystem_prompt = \"\"\"\nlong\n\"\"\"\n",
-                  "agents.a.system_prompt", "short") ==
-        "[agents.a]\ndescription = \"ü\" # ü\nsystem_prompt = \"short\"\n");
+                  "agents.a.system_prompt",
+                  "short") == "[agents.a]\ndescription = \"ü\" # ü\nsystem_prompt = \"short\"\n");
   CHECK(after_set("[providers.x]\ntype='a'\nheaders = { A = \"1\", B = \"2\" }\n",
-                  "providers.x.headers.B", "3") ==
-        "[providers.x]\ntype='a'\nheaders = { A = \"1\", B = \"3\" }\n");
+                  "providers.x.headers.B",
+                  "3") == "[providers.x]\ntype='a'\nheaders = { A = \"1\", B = \"3\" }\n");
   CHECK(after_set("ui.history_size = 10\n", "ui.history_size", "20") == "ui.history_size = 20\n");
   CHECK(after_set("ui.markdown = true", "ui.markdown", "false") == "ui.markdown = false");
 }

@@ -70,9 +70,9 @@ std::vector<std::size_t> ends_of_table(std::string_view text, const document& do
     if (found == doc.marks.end()) continue;
     const auto& place = found->second;
     const bool own = !member.is_object() || place.inline_table;
-    const bool tables = member.is_array() && !member.as_array().empty() &&
-                        text[std::min(byte_of(text, place.line, place.column),
-                                      text.size() - 1)] == '[';
+    const bool tables =
+        member.is_array() && !member.as_array().empty() &&
+        text[std::min(byte_of(text, place.line, place.column), text.size() - 1)] == '[';
     if (!own || tables || !place.end_line) continue;
     const auto end = byte_of(text, place.end_line, std::max(place.end_column, 2u) - 1);
     if (last == std::string_view::npos || end > last) last = end;
