@@ -15,7 +15,7 @@ struct text_diff {
 };
 
 // Lines that differ only in their end ("\r\n" and "\n") differ. `old_name` is null for a new file.
-text_diff unified_diff(std::string_view old_text, std::string_view new_text,
-                       const char* old_name, std::string_view new_name);
+text_diff unified_diff(std::string_view old_text, std::string_view new_text, const char* old_name,
+                       std::string_view new_name);
 
 }  // namespace rustic::files

@@ -33,7 +33,8 @@ std::string numbered(const std::vector<std::string_view>& lines, std::size_t fir
 }
 
 std::string blanks_text(std::string_view line) {
-  const std::string_view blanks = line.substr(0, std::min(line.find_first_not_of(" \t"), line.size()));
+  const std::string_view blanks =
+      line.substr(0, std::min(line.find_first_not_of(" \t"), line.size()));
   const auto tabs = static_cast<std::size_t>(std::count(blanks.begin(), blanks.end(), '\t'));
   const std::size_t spaces = blanks.size() - tabs;
   if (blanks.empty()) return "no indentation";
@@ -43,9 +44,13 @@ std::string blanks_text(std::string_view line) {
   return out;
 }
 
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+bool is_blank(char c) {
+  return c == ' ' || c == '\t' || c == '\r';
+}
 
-bool equal_trimmed(std::string_view a, std::string_view b) { return trimmed(a) == trimmed(b); }
+bool equal_trimmed(std::string_view a, std::string_view b) {
+  return trimmed(a) == trimmed(b);
+}
 
 bool equal_squeezed(std::string_view a, std::string_view b) {
   std::size_t i = 0;
@@ -97,8 +102,15 @@ std::string without_numbers(const std::vector<std::string_view>& lines) {
 
 std::string without_typography(std::string_view text) {
   static constexpr std::array<std::pair<std::string_view, std::string_view>, 9> plain = {{
-      {"\u2018", "'"}, {"\u2019", "'"}, {"\u201C", "\""}, {"\u201D", "\""}, {"\u2013", "-"},
-      {"\u2014", "-"}, {"\u2011", "-"}, {"\u00A0", " "}, {"\u2026", "..."},
+      {"\u2018", "'"},
+      {"\u2019", "'"},
+      {"\u201C", "\""},
+      {"\u201D", "\""},
+      {"\u2013", "-"},
+      {"\u2014", "-"},
+      {"\u2011", "-"},
+      {"\u00A0", " "},
+      {"\u2026", "..."},
   }};
   std::string out;
   out.reserve(text.size());
@@ -152,9 +164,8 @@ letter_pairs pairs_of(std::string_view line) {
 std::string similar_lines(const std::vector<std::string_view>& text,
                           const std::vector<std::string_view>& wanted) {
   const auto longest = std::max_element(
-      wanted.begin(), wanted.end(), [](std::string_view a, std::string_view b) {
-        return trimmed(a).size() < trimmed(b).size();
-      });
+      wanted.begin(), wanted.end(),
+      [](std::string_view a, std::string_view b) { return trimmed(a).size() < trimmed(b).size(); });
   if (longest == wanted.end()) return {};
   const letter_pairs sought = pairs_of(*longest);
   if (sought.none()) return {};
@@ -204,14 +215,16 @@ std::string explain_missing(std::string_view text, std::string_view old_text,
     return "old_text begins its lines with the line numbers that files_read shows; leave out the "
            "number and the tab after it.";
   }
-  if (const std::string plain = unescaped(old_text); plain != old_text && text.find(plain) != none) {
+  if (const std::string plain = unescaped(old_text);
+      plain != old_text && text.find(plain) != none) {
     return "It is there at line " + std::to_string(line_at(text, text.find(plain))) +
            " without the backslash escapes: give line ends, tabs and quotes as they are.";
   }
   for (const auto equal : {&equal_trimmed, &equal_squeezed}) {
     const std::size_t at = find_lines(lines, wanted, equal);
     if (at == none) continue;
-    std::string out = "The text at line " + std::to_string(at + 1) + " differs only in blank space.";
+    std::string out =
+        "The text at line " + std::to_string(at + 1) + " differs only in blank space.";
     bool line_differs = false;
     for (std::size_t i = 0; i < wanted.size() && !line_differs; ++i) {
       line_differs = lines[at + i] != wanted[i];

@@ -1,6 +1,6 @@
 // files_edit: exact replacement, and errors that lead to the right edit.
-#include "text.hpp"
 #include "test_workspace.hpp"
+#include "text.hpp"
 
 namespace rustic::files {
 namespace {
@@ -63,9 +63,13 @@ TEST_CASE("CRLF, mixed line ends, byte order marks and encodings are kept") {
   work.put("f", "a\r\r\nb\rc\n");  // stray carriage returns stay
   REQUIRE(edit(work, "c", "d").success);
   CHECK(work.get("f") == "a\r\r\nb\rd\n");
-  work.put("f", "\xEF\xBB\xBF" "a\nb");
+  work.put("f",
+           "\xEF\xBB\xBF"
+           "a\nb");
   REQUIRE(edit(work, "b", "c").success);
-  CHECK(work.get("f") == "\xEF\xBB\xBF" "a\nc");
+  CHECK(work.get("f") ==
+        "\xEF\xBB\xBF"
+        "a\nc");
   work.put("f", encode("gr\u00FC\u00DF\n", encoding::utf16_le));
   REQUIRE(edit(work, "\u00FC", "\U0001F600").success);
   CHECK(work.get("f") == encode("gr\U0001F600\u00DF\n", encoding::utf16_le));
@@ -78,14 +82,14 @@ TEST_CASE("CRLF, mixed line ends, byte order marks and encodings are kept") {
 TEST_CASE("several edits are all made or none") {
   test_workspace work;
   work.put("f", "a\nb\nc\n");
-  const tool_result done = work.call(
-      "files_edit",
-      R"({"path":"f","edits":[{"old_text":"a","new_text":"b1"},{"old_text":"b1\nb","new_text":"x"}]})");
+  const tool_result done =
+      work.call("files_edit", R"({"path":"f","edits":[{"old_text":"a","new_text":"b1"},)"
+                              R"({"old_text":"b1\nb","new_text":"x"}]})");
   REQUIRE(done.success);
   CHECK(work.get("f") == "x\nc\n");
-  const tool_result half = work.call(
-      "files_edit",
-      R"({"path":"f","edits":[{"old_text":"x","new_text":"y"},{"old_text":"nope","new_text":"z"}]})");
+  const tool_result half =
+      work.call("files_edit", R"({"path":"f","edits":[{"old_text":"x","new_text":"y"},)"
+                              R"({"old_text":"nope","new_text":"z"}]})");
   CHECK_FALSE(half.success);
   CHECK(contains(half.error, "edits[1]:"));
   CHECK(contains(half.error, "None of the edits was made"));
@@ -95,10 +99,11 @@ TEST_CASE("several edits are all made or none") {
   CHECK_FALSE(work.call("files_edit", R"({"path":"f","edits":[1]})").success);
   CHECK(contains(work.call("files_edit", R"({"path":"f","edits":[{"old_text":"x"}]})").error,
                  "edits[0].new_text is missing"));
-  CHECK(contains(work.call("files_edit",
-                           R"({"path":"f","old_text":"x","new_text":"y","edits":[{}]})").error,
-                 "together"));
-  CHECK(work.call("files_edit", R"({"path":"f","old_text":"x","new_text":"y","edits":[]})").success);
+  CHECK(contains(
+      work.call("files_edit", R"({"path":"f","old_text":"x","new_text":"y","edits":[{}]})").error,
+      "together"));
+  CHECK(
+      work.call("files_edit", R"({"path":"f","old_text":"x","new_text":"y","edits":[]})").success);
 }
 
 TEST_CASE("an edit that cannot be right says so") {
@@ -111,7 +116,9 @@ TEST_CASE("an edit that cannot be right says so") {
   CHECK(contains(error_of(work, "a"), "empty; use files_write"));
   work.put("f", std::string("a\0b", 3));
   CHECK(contains(error_of(work, "a"), "not text"));
-  work.put("f", std::string("\xFF\xFE" "a\0b", 5));
+  work.put("f", std::string("\xFF\xFE"
+                            "a\0b",
+                            5));
   CHECK(contains(error_of(work, "a"), "broken utf-16le"));
 }
 
@@ -142,7 +149,8 @@ TEST_CASE("what was not found is explained") {
   CHECK(contains(error_of(work, "\t\treturn start(1,2);"), "blanks inside line 3"));
   CHECK(contains(error_of(work, "\\tif (ready) {\\n"), "without the backslash escapes"));
   CHECK(contains(error_of(work, "  say(\"done\");"), "typographic"));
-  CHECK(contains(error_of(work, "retrun begin(1, 2);", "return start(1, 2);"), "already there, at line 3"));
+  CHECK(contains(error_of(work, "retrun begin(1, 2);", "return start(1, 2);"),
+                 "already there, at line 3"));
   error = error_of(work, "void finish() {\n  say(nothing);\n}");
   CHECK(contains(error, "first 1 line match from line 8"));
   CHECK(contains(error, "9\t  say("));

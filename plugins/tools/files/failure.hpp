@@ -24,6 +24,8 @@ inline failure system_failure(std::string_view operation, std::string_view subje
                               std::generic_category().message(error)};
 }
 
-inline failure cancelled_failure() { return {reason::cancelled, "the call was cancelled"}; }
+inline failure cancelled_failure() {
+  return {reason::cancelled, "the call was cancelled"};
+}
 
 }  // namespace rustic::files

@@ -21,7 +21,7 @@ namespace {
 // A write beyond RLIMIT_FSIZE raises SIGXFSZ, whose default is to end the process: while this
 // stands, the signal is held back on this thread, taken back, and the write fails with EFBIG.
 class file_size_signal_hold {
- public:
+public:
   file_size_signal_hold() {
     sigemptyset(&set_);
     sigaddset(&set_, SIGXFSZ);
@@ -42,7 +42,7 @@ class file_size_signal_hold {
   file_size_signal_hold(const file_size_signal_hold&) = delete;
   file_size_signal_hold& operator=(const file_size_signal_hold&) = delete;
 
- private:
+private:
   sigset_t set_{};
   sigset_t before_{};
   bool was_pending_ = false;
@@ -50,7 +50,7 @@ class file_size_signal_hold {
 
 // Removes the temporary file unless it became the real one.
 class temporary_file {
- public:
+public:
   temporary_file(int directory, std::string name) : directory_(directory), name_(std::move(name)) {}
   ~temporary_file() {
     if (!kept_) ::unlinkat(directory_, name_.c_str(), 0);
@@ -60,7 +60,7 @@ class temporary_file {
   void keep() { kept_ = true; }
   const char* name() const { return name_.c_str(); }
 
- private:
+private:
   int directory_;
   std::string name_;
   bool kept_ = false;
@@ -106,8 +106,8 @@ result<void> make_directories(place& at) {
     if (::mkdirat(at.parent.get(), name.c_str(), 0777) != 0 && errno != EEXIST) {
       return system_failure("make the directory '" + made + "' for", "'" + at.shown + "'", errno);
     }
-    unique_fd next(::openat(at.parent.get(), name.c_str(),
-                            O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    unique_fd next(
+        ::openat(at.parent.get(), name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!next) {
       return system_failure("open the directory '" + made + "' of", "'" + at.shown + "'", errno);
     }
@@ -145,7 +145,8 @@ void copy_attributes(int from, int to) {
   for (const char* name = names.data(); name < names.data() + size;
        name += std::char_traits<char>::length(name) + 1) {
     const std::string_view attribute(name);
-    if (attribute.substr(0, 5) != "user." && attribute.substr(0, 16) != "system.posix_acl") continue;
+    if (attribute.substr(0, 5) != "user." && attribute.substr(0, 16) != "system.posix_acl")
+      continue;
     const ssize_t length = ::fgetxattr(from, name, value.data(), value.size());
     if (length >= 0) ::fsetxattr(to, name, value.data(), static_cast<std::size_t>(length), 0);
   }
@@ -164,7 +165,8 @@ void keep_properties(int from, int to, const struct stat& info, std::vector<std:
   }
   if (from >= 0) copy_attributes(from, to);
   // Changing the owner clears set-id bits; they come back only for the same owner.
-  const bool same = ::fstat(to, &now) == 0 && now.st_uid == info.st_uid && now.st_gid == info.st_gid;
+  const bool same =
+      ::fstat(to, &now) == 0 && now.st_uid == info.st_uid && now.st_gid == info.st_gid;
   ::fchmod(to, info.st_mode & (same ? 07777U : 0777U));
   if (info.st_nlink > 1) {
     notes.push_back("it had " + std::to_string(info.st_nlink) +
@@ -191,9 +193,8 @@ result<file_content> read_whole(int fd, std::string_view shown, std::size_t byte
                                 const cancel_check& cancelled) {
   struct stat info {};
   if (::fstat(fd, &info) != 0) return system_failure("look at", shown, errno);
-  const failure too_large{reason::too_large,
-                          "'" + std::string(shown) + "' is larger than " +
-                              std::to_string(bytes_max) + " bytes"};
+  const failure too_large{reason::too_large, "'" + std::string(shown) + "' is larger than " +
+                                                 std::to_string(bytes_max) + " bytes"};
   if (info.st_size > 0 && static_cast<std::size_t>(info.st_size) > bytes_max) return too_large;
   file_content out;
   out.stamp = stamp_of(info);
@@ -245,8 +246,8 @@ result<write_outcome> replace_file(place& at, std::string_view bytes,
                         O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                         options.expected ? 0600 : 0666));
   if (!fd) {
-    return failure{reason::system, "cannot write '" + at.shown + "': " +
-                                       why_unwritable(errno, parent_shown(at))};
+    return failure{reason::system,
+                   "cannot write '" + at.shown + "': " + why_unwritable(errno, parent_shown(at))};
   }
   if (auto written = write_all(fd.get(), bytes, at, options.cancelled); !written) {
     return written.error();
@@ -263,8 +264,8 @@ result<write_outcome> replace_file(place& at, std::string_view bytes,
       return changed_failure(at);
     }
     if (::renameat(parent, temporary.name(), parent, at.leaf.c_str()) != 0) {
-      return failure{reason::system, "cannot replace '" + at.shown + "': " +
-                                         why_unwritable(errno, parent_shown(at))};
+      return failure{reason::system, "cannot replace '" + at.shown +
+                                         "': " + why_unwritable(errno, parent_shown(at))};
     }
   } else {
     int done = static_cast<int>(::syscall(SYS_renameat2, parent, temporary.name(), parent,
@@ -276,8 +277,8 @@ result<write_outcome> replace_file(place& at, std::string_view bytes,
     }
     if (done != 0 && errno == EEXIST) return changed_failure(at);
     if (done != 0) {
-      return failure{reason::system, "cannot make '" + at.shown + "': " +
-                                         why_unwritable(errno, parent_shown(at))};
+      return failure{reason::system,
+                     "cannot make '" + at.shown + "': " + why_unwritable(errno, parent_shown(at))};
     }
   }
   temporary.keep();

@@ -13,7 +13,7 @@ namespace {
 
 // Reads members of one object and keeps the first complaint.
 class argument_reader {
- public:
+public:
   argument_reader(const json::object& object, std::string prefix = {})
       : object_(object), prefix_(std::move(prefix)) {}
 
@@ -54,7 +54,7 @@ class argument_reader {
     return value;
   }
 
- private:
+private:
   const json::value* find(const char* name, bool required) {
     const json::value* value = object_.if_contains(name);
     if (value && value->is_null()) value = nullptr;
@@ -71,8 +71,7 @@ constexpr std::size_t offset_max = std::size_t{1} << 48;  // lines; no file has 
 
 }  // namespace
 
-file_tools::file_tools(limits bounds)
-    : bounds_(std::move(bounds)), seen_(bounds_.seen_files_max) {}
+file_tools::file_tools(limits bounds) : bounds_(std::move(bounds)), seen_(bounds_.seen_files_max) {}
 
 tool_result finished(result<tool_result> outcome) {
   if (outcome) return std::move(*outcome);

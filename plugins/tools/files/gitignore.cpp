@@ -26,7 +26,8 @@ std::string_view without_trailing_spaces(std::string_view line) {
 }
 
 ignore_rules rules_at(int directory, const char* path) {
-  unique_fd fd(::openat(directory, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  unique_fd fd(
+      ::openat(directory, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   struct stat info {};
   if (!fd || ::fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode)) return {};
   const auto content = read_whole(fd.get(), path, ignore_file_bytes_max, {});
@@ -79,21 +80,27 @@ ignore_verdict ignore_rules::match(std::string_view path, bool directory) const 
     if (each->directories_only && !directory) continue;
     bool matched = false;
     switch (each->how) {
-      case form::name: matched = name == each->pattern; break;
+      case form::name:
+        matched = name == each->pattern;
+        break;
       case form::suffix:
         matched = name.size() >= each->pattern.size() &&
                   name.substr(name.size() - each->pattern.size()) == each->pattern;
         break;
-      case form::wildcard_name: matched = wildcard_match(each->pattern, name); break;
-      case form::wildcard_path: matched = wildcard_match(each->pattern, path); break;
+      case form::wildcard_name:
+        matched = wildcard_match(each->pattern, name);
+        break;
+      case form::wildcard_path:
+        matched = wildcard_match(each->pattern, path);
+        break;
     }
     if (matched) return each->negated ? ignore_verdict::kept : ignore_verdict::ignored;
   }
   return ignore_verdict::none;
 }
 
-std::shared_ptr<const ignore_chain> ignore_chain::extend(
-    std::shared_ptr<const ignore_chain> above, std::string base, ignore_rules rules) {
+std::shared_ptr<const ignore_chain> ignore_chain::extend(std::shared_ptr<const ignore_chain> above,
+                                                         std::string base, ignore_rules rules) {
   if (rules.empty()) return above;
   auto out = std::make_shared<ignore_chain>();
   out->above_ = std::move(above);
@@ -115,8 +122,8 @@ bool ignore_chain::ignores(std::string_view path, bool directory) const {
   return false;
 }
 
-std::shared_ptr<const ignore_chain> extend_from_directory(
-    std::shared_ptr<const ignore_chain> above, int fd, const std::string& base) {
+std::shared_ptr<const ignore_chain> extend_from_directory(std::shared_ptr<const ignore_chain> above,
+                                                          int fd, const std::string& base) {
   struct stat info {};
   if (::fstatat(fd, ".git", &info, AT_SYMLINK_NOFOLLOW) == 0) {
     above = S_ISDIR(info.st_mode)

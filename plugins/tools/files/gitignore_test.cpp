@@ -24,21 +24,49 @@ TEST_CASE("wildcards") {
     const char* path;
     bool matches;
   };
-  for (const row& each : std::initializer_list<row>{
-           {"a", "a", true}, {"a", "b", false}, {"a", "a/b", false},
-           {"*", "abc", true}, {"*", "a/b", false}, {"*.c", "x.c", true}, {"*.c", ".c", true},
-           {"a*b*c", "a-b-b-c", true}, {"a*b*c", "acb", false}, {"*a*a*a*b", "aaaaaaaaaaaaaaaa", false},
-           {"?", "\u00FC", true}, {"??", "\u00FC", false}, {"a?b", "a/b", false},
-           {"**", "a/b/c", true}, {"**/c", "c", true}, {"**/c", "a/b/c", true},
-           {"a/**", "a/b/c", true}, {"a/**", "a", false}, {"a/**/c", "a/c", true},
-           {"a/**/c", "a/x/y/c", true}, {"a/**/c", "a/x/cc", false},
-           {"**/b/**/d/*.x", "a/b/b/c/d/e.x", true}, {"**/b/*/d", "b/b/c/d", true},
-           {"**/a/*b", "a/a/xb", true}, {"a**b", "axxb", true}, {"a**b", "ax/b", false},
-           {"[a-c]x", "bx", true}, {"[!a-c]x", "bx", false}, {"[^a-c]x", "dx", true},
-           {"[]-]", "]", true}, {"[]-]", "-", true}, {"[a-]", "-", true}, {"[[:digit:]]", "7", true},
-           {"[[:digit:]]", "x", false}, {"[a/]b", "/b", false}, {"[abc", "[abc", false},
-           {"[\u00E0-\u00FF]", "\u00FC", true}, {"\\*", "*", true}, {"\\*", "x", false},
-           {"a\\[b", "a[b", true}, {"*/", "a", false}, {"", "", true}, {"", "a", false}}) {
+  for (const row& each : std::initializer_list<row>{{"a", "a", true},
+                                                    {"a", "b", false},
+                                                    {"a", "a/b", false},
+                                                    {"*", "abc", true},
+                                                    {"*", "a/b", false},
+                                                    {"*.c", "x.c", true},
+                                                    {"*.c", ".c", true},
+                                                    {"a*b*c", "a-b-b-c", true},
+                                                    {"a*b*c", "acb", false},
+                                                    {"*a*a*a*b", "aaaaaaaaaaaaaaaa", false},
+                                                    {"?", "\u00FC", true},
+                                                    {"??", "\u00FC", false},
+                                                    {"a?b", "a/b", false},
+                                                    {"**", "a/b/c", true},
+                                                    {"**/c", "c", true},
+                                                    {"**/c", "a/b/c", true},
+                                                    {"a/**", "a/b/c", true},
+                                                    {"a/**", "a", false},
+                                                    {"a/**/c", "a/c", true},
+                                                    {"a/**/c", "a/x/y/c", true},
+                                                    {"a/**/c", "a/x/cc", false},
+                                                    {"**/b/**/d/*.x", "a/b/b/c/d/e.x", true},
+                                                    {"**/b/*/d", "b/b/c/d", true},
+                                                    {"**/a/*b", "a/a/xb", true},
+                                                    {"a**b", "axxb", true},
+                                                    {"a**b", "ax/b", false},
+                                                    {"[a-c]x", "bx", true},
+                                                    {"[!a-c]x", "bx", false},
+                                                    {"[^a-c]x", "dx", true},
+                                                    {"[]-]", "]", true},
+                                                    {"[]-]", "-", true},
+                                                    {"[a-]", "-", true},
+                                                    {"[[:digit:]]", "7", true},
+                                                    {"[[:digit:]]", "x", false},
+                                                    {"[a/]b", "/b", false},
+                                                    {"[abc", "[abc", false},
+                                                    {"[\u00E0-\u00FF]", "\u00FC", true},
+                                                    {"\\*", "*", true},
+                                                    {"\\*", "x", false},
+                                                    {"a\\[b", "a[b", true},
+                                                    {"*/", "a", false},
+                                                    {"", "", true},
+                                                    {"", "a", false}}) {
     CAPTURE(each.pattern);
     CAPTURE(each.path);
     CHECK(wildcard_match(each.pattern, each.path) == each.matches);
@@ -234,8 +262,9 @@ TEST_CASE("random rules mean to us what they mean to git") {
     const std::string nested = random_rules();
     work.put(".gitignore", top);
     work.put("a/.gitignore", nested);
-    REQUIRE(run({"sh", "-c", "git -C '" + root + "' ls-files --others --exclude-standard > '" +
-                                 listing + "'"}) == 0);
+    REQUIRE(run({"sh", "-c",
+                 "git -C '" + root + "' ls-files --others --exclude-standard > '" + listing +
+                     "'"}) == 0);
     std::ifstream in(listing);
     std::set<std::string> git;
     for (std::string line; std::getline(in, line);) git.insert(line);

@@ -80,8 +80,9 @@ result<tool_result> file_tools::do_glob(const glob_request& request,
     matches.push_back({stamp_of(info).modified_ns, at->path + "/" + entry.path});
     // Twice the wanted number at most: the older half goes.
     if (matches.size() >= std::max<std::size_t>(2 * request.limit, 64)) {
-      std::nth_element(matches.begin(), matches.begin() + static_cast<std::ptrdiff_t>(request.limit),
-                       matches.end(), newer);
+      std::nth_element(matches.begin(),
+                       matches.begin() + static_cast<std::ptrdiff_t>(request.limit), matches.end(),
+                       newer);
       matches.resize(request.limit);
     }
     return walk_step::go_on;
@@ -91,7 +92,8 @@ result<tool_result> file_tools::do_glob(const glob_request& request,
 
   tool_result out;
   out.success = true;
-  const std::size_t room = bounds_.output_bytes_max - std::min(bounds_.output_bytes_max, notes_bytes);
+  const std::size_t room =
+      bounds_.output_bytes_max - std::min(bounds_.output_bytes_max, notes_bytes);
   std::size_t shown = 0;
   for (const match& each : matches) {
     const std::string line = paths->shown(each.path) + "\n";

@@ -34,8 +34,8 @@ std::size_t character_size(std::string_view text, std::size_t at) {
   return std::min(size, text.size() - at);
 }
 
-// Matches one character against the set that starts with '[' at `at`. `end` becomes the offset after
-// the set, or npos when the set is not closed.
+// Matches one character against the set that starts with '[' at `at`. `end` becomes the offset
+// after the set, or npos when the set is not closed.
 bool match_set(std::string_view pattern, std::size_t at, std::string_view character,
                std::size_t& end) {
   std::size_t i = at + 1;
@@ -114,15 +114,17 @@ result<std::vector<std::string>> expand_braces(std::string_view pattern) {
       }
     }
     if (begin != none && close == none) {
-      return failure{reason::invalid, "the pattern '" + std::string(pattern) +
-                                          "' has a '{' without its '}'; write \\{ for the character"};
+      return failure{reason::invalid,
+                     "the pattern '" + std::string(pattern) +
+                         "' has a '{' without its '}'; write \\{ for the character"};
     }
     if (close == none) {
       out.push_back(text);
       continue;
     }
     for (std::size_t i = cuts.size() - 1; i > 0; --i) {
-      open.push_back(text.substr(0, begin) + text.substr(cuts[i - 1] + 1, cuts[i] - cuts[i - 1] - 1) +
+      open.push_back(text.substr(0, begin) +
+                     text.substr(cuts[i - 1] + 1, cuts[i] - cuts[i - 1] - 1) +
                      text.substr(close + 1));
     }
   }
@@ -194,7 +196,9 @@ bool wildcard_match(std::string_view pattern, std::string_view path) {
   }
 }
 
-bool has_wildcard(std::string_view pattern) { return pattern.find_first_of("*?[\\{") != none; }
+bool has_wildcard(std::string_view pattern) {
+  return pattern.find_first_of("*?[\\{") != none;
+}
 
 result<glob_pattern> glob_pattern::parse(std::string_view pattern, bool rooted) {
   if (pattern.empty()) return failure{reason::invalid, "the pattern is empty; '**' matches all"};
@@ -206,9 +210,9 @@ result<glob_pattern> glob_pattern::parse(std::string_view pattern, bool rooted) 
   auto expanded = expand_braces(pattern);
   if (!expanded) return expanded.error();
   glob_pattern out;
-  out.anywhere_ = !rooted && std::all_of(expanded->begin(), expanded->end(), [](const std::string& each) {
-    return each.find('/') == each.npos;
-  });
+  out.anywhere_ =
+      !rooted && std::all_of(expanded->begin(), expanded->end(),
+                             [](const std::string& each) { return each.find('/') == each.npos; });
   out.alternatives_ = std::move(*expanded);
   return out;
 }

@@ -33,25 +33,25 @@ inline constexpr std::size_t list_depth_max = 20;
 inline constexpr std::size_t list_entries_max = 1000;
 inline constexpr std::size_t glob_results_default = 200;
 inline constexpr std::size_t glob_results_max = 2000;
-inline constexpr std::size_t glob_bytes_max = 2048;      // of one pattern
-inline constexpr std::size_t glob_braces_max = 256;      // alternatives that {a,b} expands to
+inline constexpr std::size_t glob_bytes_max = 2048;  // of one pattern
+inline constexpr std::size_t glob_braces_max = 256;  // alternatives that {a,b} expands to
 
 inline constexpr std::size_t grep_results_default = 200;
 inline constexpr std::size_t grep_results_max = 2000;
-inline constexpr std::size_t grep_context_max = 20;           // lines before and after
-inline constexpr std::size_t grep_line_bytes_max = 500;       // shown of one line
-inline constexpr std::size_t grep_pattern_bytes_max = 4096;   // of the expression
-inline constexpr long long grep_memory_bytes = 16 << 20;      // of the compiled expression
+inline constexpr std::size_t grep_context_max = 20;          // lines before and after
+inline constexpr std::size_t grep_line_bytes_max = 500;      // shown of one line
+inline constexpr std::size_t grep_pattern_bytes_max = 4096;  // of the expression
+inline constexpr long long grep_memory_bytes = 16 << 20;     // of the compiled expression
 
-inline constexpr std::size_t walk_depth_max = 256;              // directories below one another
-inline constexpr std::size_t walk_entries_max = 2'000'000;      // looked at by one call
-inline constexpr std::size_t directory_entries_max = 200'000;   // of one directory
-inline constexpr std::size_t ignore_file_bytes_max = 1 << 20;   // of one .gitignore
-inline constexpr std::size_t ignore_rules_max = 20'000;         // of one .gitignore
-inline constexpr std::size_t suggestions_max = 5;               // names offered for a missing file
-inline constexpr std::size_t suggestion_entries_max = 5000;     // directory entries compared
-inline constexpr std::size_t name_bytes_compared_max = 64;      // of a name, for its similarity
-inline constexpr std::size_t attribute_bytes_max = 64 * 1024;   // of a file's extended attributes
+inline constexpr std::size_t walk_depth_max = 256;             // directories below one another
+inline constexpr std::size_t walk_entries_max = 2'000'000;     // looked at by one call
+inline constexpr std::size_t directory_entries_max = 200'000;  // of one directory
+inline constexpr std::size_t ignore_file_bytes_max = 1 << 20;  // of one .gitignore
+inline constexpr std::size_t ignore_rules_max = 20'000;        // of one .gitignore
+inline constexpr std::size_t suggestions_max = 5;              // names offered for a missing file
+inline constexpr std::size_t suggestion_entries_max = 5000;    // directory entries compared
+inline constexpr std::size_t name_bytes_compared_max = 64;     // of a name, for its similarity
+inline constexpr std::size_t attribute_bytes_max = 64 * 1024;  // of a file's extended attributes
 
 // What configuration may change.
 struct limits {

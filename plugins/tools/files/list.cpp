@@ -25,8 +25,10 @@ struct node {
 std::string line_of(const walk_entry& entry) {
   std::string out = utf8_name(entry.name);
   switch (entry.kind) {
-    case entry_kind::directory: return out + "/";
-    case entry_kind::other: return out + "  (not a regular file)";
+    case entry_kind::directory:
+      return out + "/";
+    case entry_kind::other:
+      return out + "  (not a regular file)";
     case entry_kind::link: {
       std::string target(path_bytes_max, '\0');
       const ssize_t size = ::readlinkat(entry.directory_fd, std::string(entry.name).c_str(),
@@ -34,18 +36,19 @@ std::string line_of(const walk_entry& entry) {
       target.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
       return out + " -> " + utf8_name(target);
     }
-    case entry_kind::file: break;
+    case entry_kind::file:
+      break;
   }
   struct stat info {};
-  if (::fstatat(entry.directory_fd, std::string(entry.name).c_str(), &info,
-                AT_SYMLINK_NOFOLLOW) == 0) {
+  if (::fstatat(entry.directory_fd, std::string(entry.name).c_str(), &info, AT_SYMLINK_NOFOLLOW) ==
+      0) {
     out += "  " + size_text(static_cast<std::uint64_t>(info.st_size));
   }
   return out;
 }
 
 class tree_text {
- public:
+public:
   tree_text(const std::vector<node>& nodes, std::size_t bytes_max)
       : nodes_(nodes), bytes_max_(bytes_max) {}
   void add(std::size_t index, std::size_t depth) {
@@ -60,7 +63,7 @@ class tree_text {
   std::string out;
   bool cut = false;
 
- private:
+private:
   void put(std::size_t depth, const std::string& line) {
     cut = cut || out.size() + depth * 2 + line.size() + 1 > bytes_max_;
     if (cut) return;
@@ -117,8 +120,7 @@ result<tool_result> file_tools::do_list(const list_request& request,
     notes.push_back(count_text(report->hidden, "hidden entry") + " left out (set hidden)");
   }
   if (report->ignored) {
-    notes.push_back(count_text(report->ignored, "entry") +
-                    " left out by .gitignore (set ignored)");
+    notes.push_back(count_text(report->ignored, "entry") + " left out by .gitignore (set ignored)");
   }
   if (const std::string remarks = report->remarks(); !remarks.empty()) notes.push_back(remarks);
 

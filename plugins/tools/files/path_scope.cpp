@@ -191,8 +191,8 @@ result<place> path_scope::locate(std::string_view path) const {
     return failure{reason::invalid, "the path contains a NUL character"};
   }
   if (path.size() >= path_bytes_max) {
-    return failure{reason::invalid, "the path is longer than " +
-                                        std::to_string(path_bytes_max - 1) + " bytes"};
+    return failure{reason::invalid,
+                   "the path is longer than " + std::to_string(path_bytes_max - 1) + " bytes"};
   }
   const bool absolute = path.front() == '/';
   std::vector<std::string> components = split_path(path);
@@ -204,8 +204,7 @@ result<place> path_scope::locate(std::string_view path) const {
                                           utf8_name(roots_.front().path) + " or an absolute one"};
     }
   }
-  const bool plain =
-      std::find(components.begin(), components.end(), "..") == components.end();
+  const bool plain = std::find(components.begin(), components.end(), "..") == components.end();
   if (plain) {
     std::size_t used = 0;
     const root* from = absolute ? root_of(components, used) : &roots_.front();
@@ -289,8 +288,8 @@ result<place> path_scope::locate_slow(std::vector<std::string> components, bool 
       out.leaf = name;
       for (const std::string& rest : pending) {
         if (rest == "..") {
-          return failure{reason::not_found, "'" + utf8_name(asked) + "': the directory '" + here +
-                                                "' does not exist"};
+          return failure{reason::not_found,
+                         "'" + utf8_name(asked) + "': the directory '" + here + "' does not exist"};
         }
         out.missing.push_back(std::exchange(out.leaf, rest));
       }
@@ -307,8 +306,9 @@ result<place> path_scope::locate_slow(std::vector<std::string> components, bool 
     if (::fstat(next.get(), &info) != 0) return system_failure("look at", here, errno);
     if (S_ISLNK(info.st_mode)) {
       if (in_proc(next.get())) {
-        return failure{reason::refused, "'" + utf8_name(asked) +
-                                            "' goes through a link of /proc, which is not followed"};
+        return failure{
+            reason::refused,
+            "'" + utf8_name(asked) + "' goes through a link of /proc, which is not followed"};
       }
       if (++links > links_max) {
         return failure{reason::refused, "'" + utf8_name(asked) + "' goes through more than " +
@@ -386,8 +386,8 @@ result<unique_fd> open_regular(const place& at) {
 
 result<unique_fd> open_directory(const place& at) {
   const std::string name = "'" + at.shown + "'";
-  unique_fd fd(::openat(at.parent.get(), at.leaf.c_str(),
-                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  unique_fd fd(
+      ::openat(at.parent.get(), at.leaf.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) return system_failure("open", name, errno);
   if (in_proc(fd.get())) {
     return failure{reason::refused, name + " is in /proc, which file tools do not touch"};

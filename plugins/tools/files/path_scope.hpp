@@ -28,12 +28,12 @@ struct place {
   int root_fd = -1;                  // of that root; borrowed from the path_scope
   std::vector<std::string> missing;  // directories between parent and leaf that do not exist
   bool exists = false;
-  struct stat info {};               // when it exists
+  struct stat info {};                       // when it exists
   bool inside(std::string_view name) const;  // is a step below the root called so, in any case?
 };
 
 class path_scope {
- public:
+public:
   // workspace: absolute, must exist. roots: absolute; those that do not exist are passed over.
   static result<path_scope> open(std::string_view workspace, const std::vector<std::string>& roots);
 
@@ -44,7 +44,7 @@ class path_scope {
   std::string shown(std::string_view absolute) const;
   std::string roots_text() const;  // the allowed directories, for messages
 
- private:
+private:
   struct root {
     unique_fd fd;
     std::string path;     // without links

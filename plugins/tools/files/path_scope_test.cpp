@@ -62,10 +62,10 @@ TEST_CASE("paths that leave are refused and name the roots") {
   for (const std::string& path :
        {std::string(".."), std::string("../secret"), std::string("d/../../secret"),
         std::string("relative"), std::string("absolute"), std::string("up/secret"),
-        std::string("chain1"), std::string("/etc/passwd"), std::string("/"),
-        std::string("magic"), std::string("../workaround/x"),
-        (work.top / "workaround/x").string(), std::string("missing/../../secret"),
-        std::string("up/missing"), std::string("/proc/self/environ")}) {
+        std::string("chain1"), std::string("/etc/passwd"), std::string("/"), std::string("magic"),
+        std::string("../workaround/x"), (work.top / "workaround/x").string(),
+        std::string("missing/../../secret"), std::string("up/missing"),
+        std::string("/proc/self/environ")}) {
     CAPTURE(path);
     auto at = scope.locate(path);
     REQUIRE_FALSE(at.has_value());
@@ -86,9 +86,9 @@ TEST_CASE("several roots, and links between them") {
   fs::create_symlink(other, work.top / "spelled");
   CHECK_FALSE(scope_of(work).locate("to_other/o.txt").has_value());
   const path_scope scope = scope_of(work, {(work.top / "spelled").string(), "/does/not/exist"});
-  for (const std::string& path : {std::string("to_other/o.txt"), std::string("../other/o.txt"),
-                                  (other / "o.txt").string(),
-                                  (work.top / "spelled/o.txt").string()}) {
+  for (const std::string& path :
+       {std::string("to_other/o.txt"), std::string("../other/o.txt"), (other / "o.txt").string(),
+        (work.top / "spelled/o.txt").string()}) {
     CAPTURE(path);
     auto at = scope.locate(path);
     REQUIRE(at.has_value());
@@ -135,8 +135,8 @@ TEST_CASE("what is not a regular file is refused without opening it") {
     const tool_result write = work.call(
         "files_write", R"({"path":")" + std::string(path) + R"(","content":"x","overwrite":true})");
     CHECK_FALSE(write.success);
-    CHECK_FALSE(work.call("files_grep", R"({"pattern":"x","path":")" + std::string(path) + "\"}")
-                    .success);
+    CHECK_FALSE(
+        work.call("files_grep", R"({"pattern":"x","path":")" + std::string(path) + "\"}").success);
   }
   ::close(socket_fd);
   CHECK(work.call("files_grep", R"({"pattern":"x"})").success);  // a walk passes over them
@@ -169,7 +169,8 @@ TEST_CASE("a component that is swapped for a link meanwhile never leads outside"
   std::size_t refused = 0;
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   while ((inside < 200 || refused < 200) && std::chrono::steady_clock::now() < deadline) {
-    const tool_result read = work.call("files_read", R"({"path":"d/secret.txt","line_numbers":false})");
+    const tool_result read =
+        work.call("files_read", R"({"path":"d/secret.txt","line_numbers":false})");
     if (read.success) {
       REQUIRE(read.output == "inside\n");
       ++inside;

@@ -47,8 +47,8 @@ call_scope read_scope(context& call) {
 
 struct files_plugin {
   explicit files_plugin(setup& plugin) : tools(read_limits(plugin.config())) {
-    for (const char* name : {"files_read", "files_write", "files_edit", "files_list", "files_glob",
-                             "files_grep"}) {
+    for (const char* name :
+         {"files_read", "files_write", "files_edit", "files_list", "files_glob", "files_grep"}) {
       add_tool(plugin, name, [this, name](const json::object& arguments, context& call) {
         tool_result done = tools.call(name, arguments, read_scope(call));
         if (done.cancelled) {

@@ -16,7 +16,7 @@ constexpr std::size_t notes_bytes = 512;  // kept free of the output for the clo
 
 // Picks the wanted lines out of a text that comes in pieces; holds no more than it shows.
 class line_window {
- public:
+public:
   line_window(std::size_t first, std::size_t count, std::size_t bytes_max, bool numbers)
       : first_(first), end_(first + count), room_(bytes_max), numbers_(numbers) {}
 
@@ -69,7 +69,7 @@ class line_window {
     return out;
   }
 
- private:
+private:
   void skip(std::string_view& piece) {
     const std::size_t end = piece.find('\n');
     open_ = end == piece.npos;
@@ -172,14 +172,15 @@ result<tool_result> file_tools::do_read(const read_request& request, const call_
   if (!at) return at.error();
   if (!at->exists) return missing_failure(*at);
   if (S_ISDIR(at->info.st_mode)) {
-    return failure{reason::refused, "'" + at->shown +
-                                        "' is a directory; use files_list to see its entries."};
+    return failure{reason::refused,
+                   "'" + at->shown + "' is a directory; use files_list to see its entries."};
   }
   auto fd = open_regular(*at);
   if (!fd) return fd.error();
   struct stat info {};
   if (::fstat(fd->get(), &info) != 0) return system_failure("look at", at->shown, errno);
-  const std::size_t room = bounds_.output_bytes_max - std::min(bounds_.output_bytes_max, notes_bytes);
+  const std::size_t room =
+      bounds_.output_bytes_max - std::min(bounds_.output_bytes_max, notes_bytes);
   line_window window(request.offset, request.limit, room, request.line_numbers);
 
   seen_file seen;
@@ -241,17 +242,15 @@ result<tool_result> file_tools::do_read(const read_request& request, const call_
              std::to_string(last + 1) + "]";
   }
   if (form != encoding::utf8 && form != encoding::utf8_bom) {
-    remark += std::string(remark.empty() ? "" : "\n") + "[the file is " +
-              std::string(encoding_name(form)) +
-              (form == encoding::other ? "; bytes that are not text are shown as \xEF\xBF\xBD]" : "]");
+    remark +=
+        std::string(remark.empty() ? "" : "\n") + "[the file is " +
+        std::string(encoding_name(form)) +
+        (form == encoding::other ? "; bytes that are not text are shown as \xEF\xBF\xBD]" : "]");
   }
   out.output += remark;
-  out.metadata = {{"path", at->shown},
-                  {"size_bytes", size},
-                  {"first_line", request.offset},
-                  {"last_line", last},
-                  {"more", more},
-                  {"encoding", std::string(encoding_name(form))}};
+  out.metadata = {
+      {"path", at->shown}, {"size_bytes", size}, {"first_line", request.offset},
+      {"last_line", last}, {"more", more},       {"encoding", std::string(encoding_name(form))}};
   if (whole) out.metadata["lines_total"] = total;
   return out;
 }

@@ -57,7 +57,8 @@ TEST_CASE("empty, missing, directory") {
 TEST_CASE("long output is cut at a line and says how to go on") {
   test_workspace work;
   std::string text;
-  for (int i = 1; i <= 5000; ++i) text += "line " + std::to_string(i) + " " + std::string(60, 'x') + "\n";
+  for (int i = 1; i <= 5000; ++i)
+    text += "line " + std::to_string(i) + " " + std::string(60, 'x') + "\n";
   work.put("f", text);
   std::size_t offset = 1;
   std::size_t seen = 0;
@@ -65,7 +66,8 @@ TEST_CASE("long output is cut at a line and says how to go on") {
     const tool_result part = read(work, "f", offset, 20000, false);
     REQUIRE(part.success);
     REQUIRE(part.output.size() <= 64 * 1024);
-    const auto last = static_cast<std::size_t>(part.metadata.at("last_line").to_number<std::int64_t>());
+    const auto last =
+        static_cast<std::size_t>(part.metadata.at("last_line").to_number<std::int64_t>());
     REQUIRE(contains(part.output, "line " + std::to_string(last) + " "));
     seen += last - offset + 1;
     offset = last + 1;

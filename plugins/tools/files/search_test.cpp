@@ -32,8 +32,7 @@ TEST_CASE("a listing is a tree with sizes") {
         "  main.cpp  5 B\n[1 hidden entry left out (set hidden)]\n"
         "[1 entry left out by .gitignore (set ignored)]\n");
   CHECK(contains(work.call("files_list", R"({"depth":4})").output, "      still.cpp  1 B\n"));
-  const std::string ignored =
-      work.call("files_list", R"({"hidden":true,"ignored":true})").output;
+  const std::string ignored = work.call("files_list", R"({"hidden":true,"ignored":true})").output;
   CHECK(contains(ignored, ".gitignore  7 B\n"));
   CHECK(contains(ignored, "build/\n  out.o  1 B\n"));
   CHECK(contains(work.call("files_list", R"({"path":"src/main.cpp"})").error, "files_read"));
@@ -115,8 +114,9 @@ TEST_CASE("grep shows matching lines below the name of their file") {
   CHECK(contains(work.call("files_grep", R"({"pattern":"absent"})").output, "no match in 4 files"));
   CHECK(contains(work.call("files_grep", R"({"pattern":"needle","limit":2})").output,
                  "[stopped after 2 matching lines"));
-  CHECK_FALSE(contains(
-      work.call("files_grep", R"({"pattern":"needle","path":"a.txt","limit":3})").output, "stopped"));
+  CHECK_FALSE(
+      contains(work.call("files_grep", R"({"pattern":"needle","path":"a.txt","limit":3})").output,
+               "stopped"));
   CHECK(contains(work.call("files_grep", R"({"pattern":"x","path":"bin"})").error, "not text"));
 }
 
@@ -193,11 +193,14 @@ TEST_CASE("slices of a large text give the same lines") {
     auto search = line_search::make(pattern, false);
     REQUIRE(search.has_value());
     std::size_t hits = 0;
-    REQUIRE(search->run(text, {}, [&](const line_hit& hit) {
-      ++hits;
-      REQUIRE(hit.number == hits * 1000);
-      return true;
-    }).has_value());
+    REQUIRE(search
+                ->run(text, {},
+                      [&](const line_hit& hit) {
+                        ++hits;
+                        REQUIRE(hit.number == hits * 1000);
+                        return true;
+                      })
+                .has_value());
     CHECK(hits == expected);
   }
 }
@@ -227,12 +230,14 @@ TEST_CASE("walks do not follow links, and survive depth and loops") {
 
 TEST_CASE("cancellation and the time limit end a walk soon") {
   test_workspace work;
-  for (int i = 0; i < 3000; ++i) work.put("d" + std::to_string(i % 30) + "/f" + std::to_string(i), "x\n");
+  for (int i = 0; i < 3000; ++i)
+    work.put("d" + std::to_string(i % 30) + "/f" + std::to_string(i), "x\n");
   int polls = 0;
   work.scope.cancelled = [&] { return ++polls > 20; };
   for (const char* tool : {"files_list", "files_glob", "files_grep"}) {
     polls = 0;
-    const tool_result done = work.call(tool, tool == std::string("files_list") ? "{}" : R"({"pattern":"x"})");
+    const tool_result done =
+        work.call(tool, tool == std::string("files_list") ? "{}" : R"({"pattern":"x"})");
     CHECK(done.cancelled);
     CHECK_FALSE(done.success);
     CHECK(polls < 30);
@@ -251,11 +256,10 @@ TEST_CASE("names and contents that are not UTF-8 come out as valid text") {
   work.put("bad\xFFname", "needle \xFE\n");
   work.put("two\nlines", "needle\n");
   for (const char* call : {"files_grep", "files_glob", "files_list"}) {
-    const tool_result done = work.call(call, call == std::string("files_list")
-                                                 ? "{}"
-                                                 : call == std::string("files_glob")
-                                                       ? R"({"pattern":"*"})"
-                                                       : R"({"pattern":"needle"})");
+    const tool_result done =
+        work.call(call, call == std::string("files_list")   ? "{}"
+                        : call == std::string("files_glob") ? R"({"pattern":"*"})"
+                                                            : R"({"pattern":"needle"})");
     REQUIRE(done.success);
     CHECK(utf8_valid(done.output));
     CHECK(contains(done.output, "two\\x0alines"));

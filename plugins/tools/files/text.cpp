@@ -84,9 +84,12 @@ std::uint32_t code_point(std::string_view character) {
     return static_cast<std::uint32_t>(static_cast<unsigned char>(character[i]));
   };
   switch (character.size()) {
-    case 1: return byte(0);
-    case 2: return ((byte(0) & 0x1F) << 6) | (byte(1) & 0x3F);
-    case 3: return ((byte(0) & 0x0F) << 12) | ((byte(1) & 0x3F) << 6) | (byte(2) & 0x3F);
+    case 1:
+      return byte(0);
+    case 2:
+      return ((byte(0) & 0x1F) << 6) | (byte(1) & 0x3F);
+    case 3:
+      return ((byte(0) & 0x0F) << 12) | ((byte(1) & 0x3F) << 6) | (byte(2) & 0x3F);
     default:
       return ((byte(0) & 0x07) << 18) | ((byte(1) & 0x3F) << 12) | ((byte(2) & 0x3F) << 6) |
              (byte(3) & 0x3F);
@@ -138,11 +141,17 @@ constexpr std::array signatures = {
     signature{0, "PK\x03\x04"sv, "ZIP archive (or a format built on it, such as docx or jar)"},
     signature{0, "\x1F\x8B"sv, "gzip data"},
     signature{0, "BZh"sv, "bzip2 data"},
-    signature{0, "\xFD" "7zXZ"sv, "xz data"},
+    signature{0,
+              "\xFD"
+              "7zXZ"sv,
+              "xz data"},
     signature{0, "\x28\xB5\x2F\xFD"sv, "zstd data"},
     signature{0, "7z\xBC\xAF"sv, "7-Zip archive"},
     signature{257, "ustar"sv, "tar archive"},
-    signature{0, "\x7F" "ELF"sv, "ELF program or library"},
+    signature{0,
+              "\x7F"
+              "ELF"sv,
+              "ELF program or library"},
     signature{0, "MZ"sv, "Windows program or library"},
     signature{0, "!<arch>\n"sv, "static library"},
     signature{0, "\0asm"sv, "WebAssembly module"},
@@ -216,11 +225,16 @@ std::string clip_line(std::string_view line, std::size_t bytes_max) {
 
 std::string_view encoding_name(encoding value) {
   switch (value) {
-    case encoding::utf8: return "utf-8";
-    case encoding::utf8_bom: return "utf-8 with byte order mark";
-    case encoding::utf16_le: return "utf-16le";
-    case encoding::utf16_be: return "utf-16be";
-    case encoding::other: break;
+    case encoding::utf8:
+      return "utf-8";
+    case encoding::utf8_bom:
+      return "utf-8 with byte order mark";
+    case encoding::utf16_le:
+      return "utf-16le";
+    case encoding::utf16_be:
+      return "utf-16be";
+    case encoding::other:
+      break;
   }
   return "not utf-8";
 }
@@ -238,8 +252,8 @@ decoded_text decode(std::string bytes) {
   decoded_text out;
   out.form = sniff_encoding(bytes);
   if (out.form == encoding::utf16_le || out.form == encoding::utf16_be) {
-    out.text = from_utf16(std::string_view(bytes).substr(2), out.form == encoding::utf16_be,
-                          out.lossless);
+    out.text =
+        from_utf16(std::string_view(bytes).substr(2), out.form == encoding::utf16_be, out.lossless);
     return out;
   }
   if (out.form == encoding::utf8_bom) bytes.erase(0, utf8_mark.size());
@@ -301,8 +315,7 @@ std::optional<std::string> sniff_binary(std::string_view head) {
   const bool binary = nul || (control > 0 && control + odd > head.size() / 10);
   if (head.substr(0, 5) != "%PDF-" && !binary) return std::nullopt;
   for (const signature& each : signatures) {
-    if (head.size() >= each.offset &&
-        head.substr(each.offset, each.bytes.size()) == each.bytes) {
+    if (head.size() >= each.offset && head.substr(each.offset, each.bytes.size()) == each.bytes) {
       return std::string(each.name);
     }
   }

@@ -11,7 +11,7 @@ namespace {
 
 // A text with "\r\n" read as "\n", and the way back to its own offsets.
 class unified_text {
- public:
+public:
   explicit unified_text(std::string_view raw) {
     if (raw.find("\r\n") == raw.npos) {
       view_ = raw;
@@ -32,8 +32,8 @@ class unified_text {
 
   std::string_view view() const { return view_; }
   std::size_t raw_offset(std::size_t at) const {
-    return at + static_cast<std::size_t>(
-                    std::lower_bound(dropped_.begin(), dropped_.end(), at) - dropped_.begin());
+    return at + static_cast<std::size_t>(std::lower_bound(dropped_.begin(), dropped_.end(), at) -
+                                         dropped_.begin());
   }
   // Does the first line end at or after `at` (or else the last one before it) have a "\r"?
   bool crlf_near(std::size_t at) const {
@@ -42,7 +42,7 @@ class unified_text {
     return end != view_.npos && std::binary_search(dropped_.begin(), dropped_.end(), end);
   }
 
- private:
+private:
   std::string own_;
   std::string_view view_;
   std::vector<std::size_t> dropped_;  // offsets in view_ of the "\n" that lost their "\r"
@@ -70,13 +70,14 @@ result<edit_outcome> apply_edit(std::string& text, const text_edit& edit, std::s
   if (edit.old_text.empty()) {
     return failure{reason::invalid,
                    "old_text is empty. Give the text to replace, or use files_write for the whole "
-                   "content of " + file + "."};
+                   "content of " +
+                       file + "."};
   }
   const std::string wanted = without_crlf(edit.old_text);
   const std::string replacement = without_crlf(edit.new_text);
   if (wanted == replacement) {
-    return failure{reason::invalid, "old_text and new_text are equal: nothing would change in " +
-                                        file + "."};
+    return failure{reason::invalid,
+                   "old_text and new_text are equal: nothing would change in " + file + "."};
   }
   const unified_text unified(text);
   const std::string_view view = unified.view();

@@ -15,9 +15,9 @@ TEST_CASE("invalid UTF-8 is replaced piece by piece as Unicode recommends") {
   CHECK(utf8_clean("plain") == "plain");
   CHECK(utf8_clean("gr\u00FC\u00DFe \U0001F600") == "gr\u00FC\u00DFe \U0001F600");
   CHECK(utf8_clean("\xFF") == "\uFFFD");
-  CHECK(utf8_clean("a\xE2\x82z") == "a\uFFFDz");                    // cut short
-  CHECK(utf8_clean("\xC0\x80") == "\uFFFD\uFFFD");                  // overlong
-  CHECK(utf8_clean("\xED\xA0\x80") == "\uFFFD\uFFFD\uFFFD");        // a surrogate
+  CHECK(utf8_clean("a\xE2\x82z") == "a\uFFFDz");                        // cut short
+  CHECK(utf8_clean("\xC0\x80") == "\uFFFD\uFFFD");                      // overlong
+  CHECK(utf8_clean("\xED\xA0\x80") == "\uFFFD\uFFFD\uFFFD");            // a surrogate
   CHECK(utf8_clean("\xF4\x90\x80\x80") == "\uFFFD\uFFFD\uFFFD\uFFFD");  // above U+10FFFF
   CHECK(utf8_clean("12345678\xE2\x82") == "12345678\uFFFD");
   CHECK(utf8_valid("\U0010FFFF"));
@@ -40,8 +40,8 @@ TEST_CASE("cutting never splits a character") {
 
 TEST_CASE("encodings survive decoding and encoding") {
   const std::string text = "z\u00FC\U0001F600\r\n";
-  for (const encoding form : {encoding::utf8, encoding::utf8_bom, encoding::utf16_le,
-                              encoding::utf16_be}) {
+  for (const encoding form :
+       {encoding::utf8, encoding::utf8_bom, encoding::utf16_le, encoding::utf16_be}) {
     const std::string bytes = encode(text, form);
     const decoded_text back = decode(bytes);
     CHECK(back.form == form);
@@ -54,13 +54,16 @@ TEST_CASE("encodings survive decoding and encoding") {
 }
 
 TEST_CASE("half a UTF-16 character is noticed") {
-  CHECK_FALSE(decode(std::string("\xFF\xFE\x00\xD8"sv)).lossless);      // a lone surrogate
-  CHECK_FALSE(decode(std::string("\xFF\xFE" "a\0b"sv)).lossless);        // an odd byte
+  CHECK_FALSE(decode(std::string("\xFF\xFE\x00\xD8"sv)).lossless);  // a lone surrogate
+  CHECK_FALSE(decode(std::string("\xFF\xFE"
+                                 "a\0b"sv))
+                  .lossless);  // an odd byte
 }
 
 TEST_CASE("binary data is told from text") {
   CHECK(sniff_binary("\x89PNG\r\n\x1a\n\0\0\0\rIHDR"sv) == "PNG image");
-  CHECK(sniff_binary("\x7F" "ELF\2\1\1\0\0\0"sv) == "ELF program or library");
+  CHECK(sniff_binary("\x7F"
+                     "ELF\2\1\1\0\0\0"sv) == "ELF program or library");
   CHECK(sniff_binary("%PDF-1.7\n%text so far") == "PDF document");
   CHECK(sniff_binary("abc\0def"sv) == "binary data");
   CHECK_FALSE(sniff_binary(""));
@@ -97,7 +100,8 @@ TEST_CASE("sizes and counts read well") {
 }
 
 TEST_CASE("a unified diff is what diff -u prints") {
-  const text_diff diff = unified_diff("a\nb\nc\nd\ne\nf\ng\nh\n", "a\nb\nc\nD\ne\nf\ng\nh\ni", "x", "x");
+  const text_diff diff =
+      unified_diff("a\nb\nc\nd\ne\nf\ng\nh\n", "a\nb\nc\nD\ne\nf\ng\nh\ni", "x", "x");
   CHECK(diff.text ==
         "--- x\n+++ x\n@@ -1,8 +1,9 @@\n a\n b\n c\n-d\n+D\n e\n f\n g\n h\n+i\n"
         "\\ No newline at end of file\n");
@@ -125,8 +129,10 @@ TEST_CASE("a diff of random texts turns the one into the other") {
   for (int round = 0; round < 300; ++round) {
     std::string a;
     std::string b;
-    for (std::uint32_t i = random(12); i > 0; --i) a += std::string(1, 'a' + static_cast<char>(random(3))) + "\n";
-    for (std::uint32_t i = random(12); i > 0; --i) b += std::string(1, 'a' + static_cast<char>(random(3))) + "\n";
+    for (std::uint32_t i = random(12); i > 0; --i)
+      a += std::string(1, 'a' + static_cast<char>(random(3))) + "\n";
+    for (std::uint32_t i = random(12); i > 0; --i)
+      b += std::string(1, 'a' + static_cast<char>(random(3))) + "\n";
     const text_diff diff = unified_diff(a, b, "x", "x");
     // All lines of both lie within the context of such short texts or in the parts left out: apply.
     std::string made;

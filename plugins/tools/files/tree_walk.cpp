@@ -47,11 +47,16 @@ entry_kind kind_from_mode(mode_t mode) {
 
 entry_kind kind_of_entry(int directory, const dirent& entry) {
   switch (entry.d_type) {
-    case DT_REG: return entry_kind::file;
-    case DT_DIR: return entry_kind::directory;
-    case DT_LNK: return entry_kind::link;
-    case DT_UNKNOWN: break;
-    default: return entry_kind::other;
+    case DT_REG:
+      return entry_kind::file;
+    case DT_DIR:
+      return entry_kind::directory;
+    case DT_LNK:
+      return entry_kind::link;
+    case DT_UNKNOWN:
+      break;
+    default:
+      return entry_kind::other;
   }
   struct stat info {};
   if (::fstatat(directory, entry.d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) return entry_kind::other;
@@ -59,7 +64,7 @@ entry_kind kind_of_entry(int directory, const dirent& entry) {
 }
 
 class tree_walk {
- public:
+public:
   tree_walk(const place& start, int start_fd, const walk_options& options, const limits& bounds,
             const cancel_check& cancelled, const walk_visitor& visit)
       : start_(start),
@@ -88,7 +93,7 @@ class tree_walk {
     return report_;
   }
 
- private:
+private:
   bool done() const {
     return was_cancelled_ || report_.stopped || report_.timed_out ||
            report_.entries > walk_entries_max;

@@ -17,20 +17,21 @@ namespace rustic::files {
 enum class entry_kind { file, directory, link, other };
 
 struct walk_entry {
-  const std::string& path;    // relative to the start
-  std::string_view name;      // the last component of path
-  std::string_view directory; // relative to the start; "" for its own entries
+  const std::string& path;     // relative to the start
+  std::string_view name;       // the last component of path
+  std::string_view directory;  // relative to the start; "" for its own entries
   entry_kind kind;
-  int directory_fd;           // where `name` can be opened, with O_NOFOLLOW
-  std::size_t depth;          // 1 for the entries of the start
+  int directory_fd;   // where `name` can be opened, with O_NOFOLLOW
+  std::size_t depth;  // 1 for the entries of the start
 };
 
 enum class walk_step { go_on, skip, stop };  // skip: do not enter this directory
 
 struct walk_options {
-  bool hidden = true;          // entries whose name starts with '.'
-  bool ignored = false;        // entries that .gitignore rules leave out
-  bool breadth_first = false;  // whole levels; otherwise the entries of a directory, then each below
+  bool hidden = true;    // entries whose name starts with '.'
+  bool ignored = false;  // entries that .gitignore rules leave out
+  bool breadth_first =
+      false;  // whole levels; otherwise the entries of a directory, then each below
   std::size_t depth_max = walk_depth_max;
 };
 

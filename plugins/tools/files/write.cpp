@@ -112,8 +112,8 @@ result<tool_result> file_tools::do_write(const write_request& request, const cal
     if (!request.overwrite) {
       std::optional<std::uint64_t> hash;
       if (old) hash = content_hash(old->bytes);
-      auto allowed = may_overwrite(*at, seen, *expected, hash,
-                                   static_cast<std::uint64_t>(expected->size));
+      auto allowed =
+          may_overwrite(*at, seen, *expected, hash, static_cast<std::uint64_t>(expected->size));
       if (!allowed) return allowed.error();
     }
     if (old && !sniff_binary(old->bytes)) {
@@ -161,8 +161,8 @@ result<tool_result> file_tools::do_edit(const edit_request& request, const call_
     return failure{reason::invalid, "there is no edit; give old_text and new_text, or edits"};
   }
   if (request.edits.size() > edits_max) {
-    return failure{reason::invalid, "more than " + std::to_string(edits_max) +
-                                        " edits in one call; split them"};
+    return failure{reason::invalid,
+                   "more than " + std::to_string(edits_max) + " edits in one call; split them"};
   }
   auto paths = path_scope::open(scope.workspace, scope.roots);
   if (!paths) return paths.error();
@@ -185,8 +185,8 @@ result<tool_result> file_tools::do_edit(const edit_request& request, const call_
   const std::optional<seen_file> seen = seen_.find(scope.session, at->path);
   if (seen && !seen->matches(old->stamp, content_hash(old->bytes))) return stale_failure(*at);
   if (const auto binary = sniff_binary(old->bytes)) {
-    return failure{reason::refused, "'" + at->shown + "' is not text (" + *binary +
-                                        ") and cannot be edited."};
+    return failure{reason::refused,
+                   "'" + at->shown + "' is not text (" + *binary + ") and cannot be edited."};
   }
   const decoded_text before = decode(std::move(old->bytes));
   if (!before.lossless) {
@@ -236,7 +236,8 @@ result<tool_result> file_tools::do_edit(const edit_request& request, const call_
   out.output = "Edited " + at->shown + ": " + count_text(replacements, "replacement") + " at " +
                lines_text(lines, replacements) + " (" + counts_text(diff) + ")." +
                notes_text(written->notes);
-  out.metadata = {{"path", at->shown}, {"replacements", replacements}, {"size_bytes", bytes.size()}};
+  out.metadata = {
+      {"path", at->shown}, {"replacements", replacements}, {"size_bytes", bytes.size()}};
   add_diff(out, diff);
   return out;
 }

@@ -107,9 +107,13 @@ TEST_CASE("line ends and encoding are kept") {
   work.put("mixed", "a\r\nb\n");
   CHECK(write(work, "mixed", "c\n", true).success);
   CHECK(work.get("mixed") == "c\n");
-  work.put("bom", "\xEF\xBB\xBF" "a\n");
+  work.put("bom",
+           "\xEF\xBB\xBF"
+           "a\n");
   CHECK(write(work, "bom", "b\n", true).success);
-  CHECK(work.get("bom") == "\xEF\xBB\xBF" "b\n");
+  CHECK(work.get("bom") ==
+        "\xEF\xBB\xBF"
+        "b\n");
   work.put("wide", encode("a\n", encoding::utf16_be));
   CHECK(write(work, "wide", "\u00FC\n", true).success);
   CHECK(work.get("wide") == encode("\u00FC\n", encoding::utf16_be));
@@ -196,8 +200,8 @@ TEST_CASE("a full disk") {
   CHECK(contains(full.error, "No space left on device"));
   CHECK(work.get("disk/f") == "old\n");
   CHECK(work.leftovers() == 0);
-  const tool_result edited = work.tools.edit(
-      {"disk/f", {{"old", std::string(200'000, 'y'), false}}}, work.scope);
+  const tool_result edited =
+      work.tools.edit({"disk/f", {{"old", std::string(200'000, 'y'), false}}}, work.scope);
   CHECK_FALSE(edited.success);
   CHECK(work.get("disk/f") == "old\n");
   CHECK(write(work, "disk/f", "fits\n", true).success);
@@ -250,7 +254,8 @@ TEST_CASE("two writers at once: one after the other, nothing lost") {
     call_scope scope = work.scope;
     scope.session = session;
     for (int i = 0; i < 50; ++i) {
-      const tool_result done = work.tools.edit({"f", {{"0\n", std::string("0\n") + mark + "\n", false}}}, scope);
+      const tool_result done =
+          work.tools.edit({"f", {{"0\n", std::string("0\n") + mark + "\n", false}}}, scope);
       // A session that never read the file is not held to what it knew; its own writes count.
       if (!done.success) {
         (void)work.tools.read({"f"}, scope);
