@@ -1,5 +1,6 @@
 # rustic_add_test(NAME SOURCES file... [LIBRARIES lib...] [LABELS label...] [TIMEOUT_S n])
-# One doctest program, one ctest entry. The label is "unit" unless told otherwise.
+# One doctest program, one ctest entry. The label is "unit" unless told otherwise. Tests of the kernel,
+# the SDK, the engines and the policies also get the label "sanitized": they gate under ASan and TSan.
 enable_testing()
 
 function(rustic_add_test name)
@@ -12,6 +13,13 @@ function(rustic_add_test name)
   endif()
   if(NOT T_TIMEOUT_S)
     set(T_TIMEOUT_S 60)
+  endif()
+  file(RELATIVE_PATH folder ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
+  if(folder MATCHES "^(kernel|sdk|plugins/engines|plugins/policies|plugins/storage/memory)")
+    list(APPEND T_LABELS sanitized)
+  endif()
+  if("sanitized" IN_LIST T_LABELS)
+    set_property(GLOBAL APPEND PROPERTY RUSTIC_SANITIZED_TARGETS ${name})
   endif()
   add_executable(${name} ${T_SOURCES})
   target_link_libraries(${name} PRIVATE ${T_LIBRARIES} rustic_doctest_main rustic_options)

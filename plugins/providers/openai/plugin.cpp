@@ -76,8 +76,12 @@ private:
   }
 
   task<std::string> generate(context& ctx) {
-    const json::object request = ctx.request().object();
-    const std::string model(text_or(request, "model", config_.model));
+    json::object request = ctx.request().object();
+    std::string model(text_or(request, "model", config_.model));
+    if (model.empty()) {
+      model = co_await first_model(ctx);
+      request["model"] = model;
+    }
     std::string field = remembered_field(model);
     for (bool first = true;; first = false) {
       const chat_request chat = build_chat_request(config_, request, field);
@@ -114,6 +118,35 @@ private:
       if (answer.problem()) throw failure(*answer.problem());
       co_return answer.chat_result();
     }
+  }
+
+  // For a server whose configuration names no model, which is usual for one that serves a single
+  // model on this machine: the first that it lists. One that lists none takes any name.
+  task<std::string> first_model(context& ctx) {
+    {
+      const std::scoped_lock lock(mutex_);
+      if (!first_model_.empty()) co_return first_model_;
+    }
+    std::string found = "default";
+    exchange answer(about("models", {}));
+    const std::string http_body = http_request(config_, "GET", "/models", false);
+    call_spec spec{.target = http_target, .method = "request", .body = http_body};
+    spec.on_event = [&](const rai_event& event) { return take(answer, event); };
+    const call_result http = co_await ctx.call(std::move(spec));
+    end(answer, http);
+    if (!answer.problem()) {
+      try {
+        const json::object listed = read_models(about("models", {}), answer.body());
+        const json::array& all = array_or_empty(listed, "models");
+        if (!all.empty()) found = text_or(all.front().as_object(), "id", found);
+      } catch (const failure&) {  // a list in some other form: the server takes any name
+      }
+      const std::scoped_lock lock(mutex_);
+      first_model_ = found;
+    } else if (http.status != status_code::ok) {
+      throw failure(*answer.problem());  // it cannot be reached: asking again would say the same
+    }
+    co_return found;
   }
 
   task<std::string> count_tokens(context& ctx) {
@@ -169,6 +202,7 @@ private:
 
   const config config_;
   std::mutex mutex_;
+  std::string first_model_;                    // empty: not asked yet
   std::map<std::string, std::string> fields_;  // model -> the name that its server takes
 };
 
