@@ -1,6 +1,6 @@
 // The compiled schema: valijson does the walking, our own constraints do what it does unsafely.
 #define VALIJSON_USE_EXCEPTIONS 1
-#include "rustic/schema.hpp"
+#include <rustic/schema.hpp>
 
 #include <re2/re2.h>
 
