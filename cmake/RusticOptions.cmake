@@ -20,8 +20,10 @@ set(RUSTIC_SANITIZE "" CACHE STRING "Sanitizers for everything: address,undefine
 
 find_program(RUSTIC_CCACHE ccache)
 if(RUSTIC_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_C_COMPILER_LAUNCHER ${RUSTIC_CCACHE})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${RUSTIC_CCACHE})
+  # Paths count relative to the sources, so that one checkout's results serve another.
+  set(launcher env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${RUSTIC_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
 endif()
 
 find_package(Threads REQUIRED)
