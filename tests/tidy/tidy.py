@@ -20,7 +20,7 @@ POSIX = ('sys/', 'arpa/', 'netinet/', 'linux/', 'net/')
 # angled: prefixes that <...> may have beside the standard library.
 LAYERS = [
     ('sdk/include/rustic/abi.h', dict(quoted=(), angled=(), only=('stdint.h', 'stddef.h'))),
-    ('sdk/include/', dict(quoted=(), angled=('rustic/', 'boost/json'))),
+    ('sdk/include/', dict(quoted=(), angled=('rustic/', 'boost/json', 'boost/describe', 'boost/mp11'))),
     ('sdk/examples/', dict(quoted=(), own=True, angled=('rustic/', 'boost/json'))),
     ('sdk/', dict(quoted=(), own=True, angled=('rustic/', 'boost/json', 'valijson/', 're2/'))),
     ('kernel/abi/', dict(quoted=('kernel/',), own=True,
