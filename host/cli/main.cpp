@@ -1,4 +1,6 @@
 // host/cli/main.cpp - the program rustic-ai: parses the command line and runs one command.
+#include <malloc.h>
+
 #include <cstdio>
 #include <cstring>
 #include <string_view>
@@ -56,6 +58,9 @@ exit_code run(program& with, const arguments& given, signal_watch& signals) {
   return exit_code::usage;
 }
 
+// Threads that allocate little and seldom at once: an arena for each would only hold memory.
+constexpr int allocator_arenas_max = 2;
+
 // The output form of a command line that could not be parsed.
 output_form form_of(int count, char** words) {
   for (int i = 1; i < count; ++i) {
@@ -75,6 +80,7 @@ int main(int count, char** words) {
     std::puts(version_text().c_str());
     return 0;
   }
+  mallopt(M_ARENA_MAX, allocator_arenas_max);
   auto given = parse_arguments(count, words);
   if (!given.value) {
     const auto form = given.exit_status == 0 ? output_form::text : form_of(count, words);

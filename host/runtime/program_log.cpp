@@ -1,7 +1,7 @@
 #include "host/runtime/program_log.hpp"
 
+#include <spdlog/details/log_msg.h>
 #include <spdlog/sinks/rotating_file_sink.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
 #include <cstdio>
