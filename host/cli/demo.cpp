@@ -36,7 +36,9 @@ class scratch_directory {
   fs::path path_;
 };
 
-json::object prompts_of(const fs::path& file) {
+}  // namespace
+
+json::object read_demo_script(const fs::path& file) {
   std::ifstream in(file);
   const std::string text((std::istreambuf_iterator<char>(in)), {});
   if (text.empty())
@@ -44,28 +46,41 @@ json::object prompts_of(const fs::path& file) {
                   "reinstall rustic-ai");
   return parse_object(text, "demo");
 }
-}  // namespace
 
-exit_code demo(program& with, signal_watch& signals) {
-  std::error_code problem;
-  const auto executable = fs::read_symlink("/proc/self/exe", problem);
-  const auto shared = executable.parent_path().parent_path() / "share/rustic-ai/demo";
-  const auto script = prompts_of(shared / "demo.json");
-  const scratch_directory scratch(fs::temp_directory_path());
-  for (const auto& [name, content] : object_or_empty(script, "files"))
-    std::ofstream(scratch.path() / fs::path(std::string(name)).filename()) << content.as_string();
+void write_demo_files(const json::object& script, const fs::path& directory) {
+  for (const auto& [name, content] : object_or_empty(script, "files")) {
+    std::ofstream out(directory / fs::path(std::string(name)).filename());
+    out << content.as_string() << std::flush;
+    if (!out)
+      throw failure(status_code::unavailable, "writing the demo's files to " + directory.string(),
+                    "make room, or set TMPDIR to another directory");
+  }
+}
 
-  runtime::options options = runtime::from_config(with.configuration(), with.around(), executable);
+void set_demo_stage(runtime::options& options, json::object provider, json::object recorder) {
   options.providers.clear();
-  options.providers["recording"] =
-      json::object{{"type", "openai"}, {"base_url", "http://127.0.0.1:9/v1"}, {"model", "recording"}};
+  options.providers["recording"] = std::move(provider);
   options.agents.clear();
   options.agents.push_back(json::object{{"name", "demo"}, {"provider", "recording"}});
   options.storage = json::object{{"backend", "memory"}};
   // What the recording asks for was written for the scratch directory and touches nothing else.
   options.permissions = json::object{{"mode", "bypass"}};
-  options.recorder = json::object{
-      {"mode", "replay"}, {"file", (shared / "demo.jsonl").string()}, {"tools", "live"}};
+  options.recorder = std::move(recorder);
+}
+
+exit_code demo(program& with, signal_watch& signals) {
+  std::error_code problem;
+  const auto executable = fs::read_symlink("/proc/self/exe", problem);
+  const auto shared = executable.parent_path().parent_path() / "share/rustic-ai/demo";
+  const auto script = read_demo_script(shared / "demo.json");
+  const scratch_directory scratch(fs::temp_directory_path());
+  write_demo_files(script, scratch.path());
+
+  runtime::options options = runtime::from_config(with.configuration(), with.around(), executable);
+  set_demo_stage(
+      options,
+      {{"type", "openai"}, {"base_url", "http://127.0.0.1:9/v1"}, {"model", "recording"}},
+      {{"mode", "replay"}, {"file", (shared / "demo.jsonl").string()}, {"tools", "live"}});
   runtime::runtime runtime(std::move(options));
 
   const bool color = color_terminal(STDOUT_FILENO, with.global().no_color);

@@ -17,10 +17,14 @@ inline constexpr int project_notes_levels_max = 32;                  // director
 inline constexpr std::int64_t window_tokens_default = 128'000;
 inline constexpr std::int64_t bytes_per_token = 3;    // deliberately low: an estimate must not overflow
 inline constexpr std::int64_t answer_tokens_default = 8'192;         // kept free for the answer
-inline constexpr int window_retries_max = 4;          // halvings after "context too long"
+inline constexpr int window_retries_max = 8;          // halvings after "context too long"
 inline constexpr std::size_t window_bytes_min = 4096;
 inline constexpr int repeat_warn = 3;                 // same call, same result
 inline constexpr int repeat_stop = 6;
+inline constexpr std::size_t call_id_bytes_max = 64;      // a longer one is replaced
+inline constexpr int lease_takeovers_max = 3;
+inline constexpr std::uint32_t tool_timeout_ms = 3'600'000;  // of a call with nobody there to stop it
+inline constexpr std::uint32_t store_timeout_ms = 60'000;    // longer than storage waits for its lock
 inline constexpr std::uint32_t save_timeout_ms = 1500;  // to store what a cancelled turn leaves
 inline constexpr std::int64_t lease_ttl_ms = 3'600'000;  // a dead owner is recognised long before
 static_assert(repeat_warn < repeat_stop);

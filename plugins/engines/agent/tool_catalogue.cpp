@@ -5,6 +5,7 @@
 #include <rustic/status.hpp>
 
 #include "agents.hpp"
+#include "argument_keys.hpp"
 #include "limits.hpp"
 
 namespace rustic::agent {
@@ -110,6 +111,10 @@ checked_call tool_catalogue::check(const json::object& part) {
   }
   if (!value.is_object()) {
     call.problem = "The arguments must be a JSON object. " + expectation(*tool);
+    return call;
+  }
+  if (const auto key = repeated_key(call.text); !key.empty()) {
+    call.problem = "The arguments name \"" + to_utf8(cut_utf8(key, 64)) + "\" twice. " + expectation(*tool);
     return call;
   }
   call.arguments = value.get_object();

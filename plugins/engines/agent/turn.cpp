@@ -1,12 +1,11 @@
 #include "turn.hpp"
 
 #include <algorithm>
-#include <chrono>
-#include <ctime>
 
 #include "limits.hpp"
 #include "project_notes.hpp"
 #include "turn_lease.hpp"
+#include "turn_text.hpp"
 
 namespace rustic::agent {
 namespace {
@@ -14,44 +13,6 @@ namespace {
 constexpr std::string_view conversation = "rustic.conversation/default";
 constexpr std::string_view storage = "rustic.storage/default";
 
-std::string day_of(std::int64_t unix_ms) {
-  const auto seconds = static_cast<std::time_t>(unix_ms / 1000);
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[16];
-  std::strftime(text, sizeof(text), "%Y-%m-%d", &parts);
-  return text;
-}
-
-// The beginning and the end of a text that is too long, and how much is missing between them.
-std::string bounded(std::string text, std::size_t bytes) {
-  if (text.size() <= bytes) return text;
-  const auto head = cut_utf8(text, bytes * 2 / 3);
-  std::size_t tail = text.size() - bytes / 3;
-  while (tail < text.size() && (static_cast<unsigned char>(text[tail]) & 0xC0) == 0x80) ++tail;
-  return std::string(head) + "\n[... " + std::to_string(tail - head.size()) +
-         " bytes left out ...]\n" + text.substr(tail);
-}
-
-std::string text_of(const json::array& parts) {
-  std::string out;
-  for (const auto& part : parts)
-    if (const auto* object = part.if_object(); object && text_or(*object, "type") == "text")
-      out += text_or(*object, "text");
-  return out;
-}
-
-std::string first_line(std::string_view text) {
-  const auto begin = text.find_first_not_of(" \t\r\n");
-  if (begin == std::string_view::npos) return {};
-  text = text.substr(begin);
-  text = text.substr(0, text.find_first_of("\r\n"));
-  return text.size() <= 80 ? std::string(text) : std::string(cut_utf8(text, 77)) + "...";
-}
-
-bool ends_turn(status_code code) {
-  return code == status_code::cancelled || code == status_code::deadline_exceeded;
-}
 }  // namespace
 
 task<json::object> turn::ask(std::string_view target, std::string_view method, json::object body) {
@@ -93,54 +54,102 @@ void turn::read_request() {
   window_bytes_ = std::max(window_bytes_min, all > fixed ? all - fixed : 0);
 }
 
-// A lease whose owner has died is taken over in the dead owner's name.
+task<void> turn::read_clock() {
+  const auto now = co_await ask("rustic.clock/default", "now", json::object());
+  now_ms_ = int_or(now, "unix_ms");
+}
+
+// Shielded: a lease that was given but not seen would lock the session.
+task<call_result> turn::acquire_lease(std::string owner) {
+  json::object wanted{{"name", "session:" + record_.session},
+                      {"owner", std::move(owner)},
+                      {"ttl_ms", lease_ttl_ms},
+                      {"now_ms", now_ms_}};
+  const auto text = json::serialize(wanted);
+  co_return co_await ctx_.call({.target = storage,
+                                .method = "lease.acquire",
+                                .body = text,
+                                .timeout_ms = store_timeout_ms,
+                                .shielded = true});
+}
+
+task<void> turn::release_lease(std::string token) {
+  json::object wanted{{"name", "session:" + record_.session}};
+  wanted["token"] = parse_json(token);
+  const auto text = json::serialize(wanted);
+  const auto done = co_await ctx_.call({.target = storage,
+                                        .method = "lease.release",
+                                        .body = text,
+                                        .timeout_ms = save_timeout_ms,
+                                        .shielded = true});
+  if (!done.ok()) throw failure(done.problem());
+}
+
+// A lease whose owner has died is taken in the dead owner's name, given back, and then taken in ours:
+// of several that try, one gets it.
 task<void> turn::take_lease() {
-  std::string owner = lease_owner(turn_id_);
   for (int attempt = 0;; ++attempt) {
-    json::object wanted{{"name", "session:" + record_.session},
-                        {"owner", owner},
-                        {"ttl_ms", lease_ttl_ms},
-                        {"now_ms", now_ms_}};
-    const auto text = json::serialize(wanted);
-    const auto got =
-        co_await ctx_.call({.target = storage, .method = "lease.acquire", .body = text});
+    std::string mine = lease_owner(turn_id_);
+    const auto got = co_await acquire_lease(std::move(mine));
     if (got.ok()) {
       const auto lease = got.object();
       lease_token_ = json::serialize(*lease.if_contains("token"));
       co_return;
     }
     auto problem = got.problem();
-    if (problem.code != status_code::aborted) throw failure(problem);
+    if (problem.code != status_code::aborted) {
+      // It may have been given all the same; asking again in the same name is harmless.
+      if (attempt > 0) throw failure(problem);
+      continue;
+    }
     const auto* details = problem.details.if_object();
     const std::string holder(details ? text_or(*details, "owner") : "");
-    if (attempt > 0 || holder.empty() || !owner_is_dead(holder)) {
+    if (attempt >= lease_takeovers_max || holder.empty() || !owner_is_dead(holder)) {
       problem.message = "starting a turn: session " + record_.session +
                         " is in use by another turn (" + holder + ")";
       problem.hint = "wait for it to end, or start another session";
       throw failure(problem);
     }
-    owner = holder;
+    std::string theirs = holder;
+    const auto old = co_await acquire_lease(std::move(theirs));
+    if (!old.ok()) continue;
+    const auto lease = old.object();
+    std::string token = json::serialize(*lease.if_contains("token"));
+    co_await release_lease(std::move(token));
   }
+}
+
+// What the calls of this turn are made for, for whoever stands between the agent and a service.
+std::string turn::scope_text() {
+  json::object scope = ctx_.scope();
+  scope["session"] = record_.session;
+  scope["turn"] = turn_id_;
+  scope["agent"] = record_.agent;
+  if (!workspace_.empty()) scope["workspace"] = workspace_;
+  return json::serialize(scope);
 }
 
 task<void> turn::begin() {
   json::object wanted{{"prefix", "t_"}};
   const auto id = co_await ask("rustic.id/default", "new", std::move(wanted));
   turn_id_ = text_or(id, "id");
-  const auto now = co_await ask("rustic.clock/default", "now", json::object());
-  now_ms_ = int_or(now, "unix_ms");
+  co_await read_clock();
+  // The lease bears the whole id, whatever part of it was given.
+  json::object asked{{"id", record_.session}};
+  const auto found = co_await ask(conversation, "get", std::move(asked));
+  record_.session = text_or(object_or_empty(found, "session"), "id");
   co_await take_lease();
 
   json::object which{{"id", record_.session}};
   const auto resumed = co_await ask(conversation, "resume", std::move(which));
   const auto& session = object_or_empty(resumed, "session");
-  record_.session = text_or(session, "id");
 
   workspace_ = text_or(ctx_.scope(), "workspace", text_or(session, "workspace"));
+  scope_ = scope_text();
   if (!workspace_.empty()) {
-    auto found = find_notes(workspace_);
-    if (!found.text.empty())
-      notes_ = "Notes of this project, from " + to_utf8(found.file.string()) + ":\n\n" + found.text;
+    auto notes = find_notes(workspace_);
+    if (!notes.text.empty())
+      notes_ = "Notes of this project, from " + to_utf8(notes.file.string()) + ":\n\n" + notes.text;
   }
 
   const auto& input = array_or_empty(request_, "input");
@@ -150,16 +159,22 @@ task<void> turn::begin() {
     if (auto title = first_line(text_of(input)); !title.empty()) changes["title"] = title;
   json::object addition{{"messages", json::array{std::move(message)}}, {"changes", std::move(changes)}};
   co_await append(std::move(addition));
+  opening_seq_ = next_seq_ - 1;
   co_await load_window();
 }
 
 task<void> turn::load_window() {
   json::object wanted{{"id", record_.session},
-                      {"max_bytes", static_cast<std::int64_t>(window_bytes_)}};
+                      {"max_bytes", static_cast<std::int64_t>(window_bytes_)},
+                      {"opening_seq", opening_seq_}};
   const auto window = co_await ask(conversation, "context", std::move(wanted));
   messages_.clear();
   messages_bytes_ = 0;
   for (const auto& message : array_or_empty(window, "messages")) push(message.as_object());
+  for (const auto& message : messages_)
+    for (const auto& part : array_or_empty(message.as_object(), "parts"))
+      if (const auto* call = part.if_object(); call && text_or(*call, "type") == "tool_call")
+        used_ids_.emplace(text_or(*call, "id"));
   if (const auto dropped = int_or(window, "dropped"); dropped > 0)
     ctx_.event({{"type", "truncated"}, {"dropped", dropped}});
 }
@@ -170,15 +185,20 @@ void turn::push(json::object message) {
   messages_.push_back(std::move(kept));
 }
 
-task<void> turn::append(json::object addition, bool shielded) {
+// Shielded, because what is stored must be known: a cancelled append may have happened all the same.
+// The expected place makes a turn that lost its session stop instead of mixing into another one.
+task<void> turn::append(json::object addition, bool last) {
   addition["id"] = record_.session;
+  const bool has_messages = !array_or_empty(addition, "messages").empty();
+  if (has_messages && next_seq_ > 0) addition["expected_next_seq"] = next_seq_;
   const auto text = json::serialize(addition);
   const auto done = co_await ctx_.call({.target = conversation,
                                         .method = "append",
                                         .body = text,
-                                        .timeout_ms = shielded ? save_timeout_ms : 0,
-                                        .shielded = shielded});
-  if (!done.ok()) throw failure(done.problem());
+                                        .timeout_ms = last ? save_timeout_ms : store_timeout_ms,
+                                        .shielded = true});
+  const auto stored = done.object();
+  if (has_messages) next_seq_ = int_or(stored, "last_seq") + 1;
 }
 
 std::string turn::system_text() const {
@@ -199,8 +219,10 @@ flow turn::on_provider_event(const rai_event& event) {
     case RAI_EVENT_RESTART:
       partial_text_.clear();
       return ctx_.emit(event);
-    case RAI_EVENT_REASONING:
     case RAI_EVENT_USAGE:
+      usage_text_ = to_view(event.text);
+      return ctx_.emit(event);
+    case RAI_EVENT_REASONING:
     case RAI_EVENT_JSON:
       return ctx_.emit(event);
     default:
@@ -223,11 +245,13 @@ task<json::object> turn::generate() {
     if (auto offered = tools_.for_model(); !offered.empty()) body["tools"] = std::move(offered);
     const auto text = json::serialize(body);
     partial_text_.clear();
-    const auto result = co_await ctx_.call(
-        {.target = target, .method = "generate", .body = text, .on_event = [this](const rai_event& e) {
-           return on_provider_event(e);
-         }});
+    usage_text_.clear();
+    call_spec spec{.target = target, .method = "generate", .body = text, .context = scope_};
+    spec.on_event = [this](const rai_event& e) { return on_provider_event(e); };
+    const auto result = co_await ctx_.call(std::move(spec));
     if (result.ok()) co_return result.object();
+    // What a failed answer has cost counts too.
+    if (!usage_text_.empty()) record_.usage.add(parse_object(usage_text_, "usage"));
     auto problem = result.problem();
     const auto* details = problem.details.if_object();
     const bool too_long = details && text_or(*details, "kind") == "context_length";
@@ -239,174 +263,42 @@ task<json::object> turn::generate() {
   }
 }
 
-json::object turn::result_part(const checked_call& call, const outcome& what) const {
-  std::string text = what.output;
-  if (!what.success) text = what.output.empty() ? what.error : what.error + "\n" + what.output;
-  if (text.empty()) text = "(no output)";
-  return {{"type", "tool_result"},
-          {"id", call.id},
-          {"name", call.name},
-          {"output", bounded(std::move(text), tool_output_bytes_max)},
-          {"is_error", !what.success}};
-}
-
-json::object turn::call_record(const checked_call& call, const outcome* what) const {
-  json::object out{{"id", call.id}, {"name", call.name}};
-  if (call.problem.empty() || !call.arguments.empty())
-    out["arguments"] = call.arguments;
-  else
-    out["arguments"] = to_utf8(cut_utf8(call.text, arguments_preview_bytes));
-  if (!what) {
-    out["success"] = nullptr;
-    out["output"] = nullptr;
-    out["error"] = nullptr;
-    out["duration_ms"] = nullptr;
-    return out;
-  }
-  out["success"] = what->success;
-  out["output"] = bounded(what->output, tool_output_bytes_max);
-  if (what->error.empty())
-    out["error"] = nullptr;
-  else
-    out["error"] = what->error;
-  out["duration_ms"] = what->duration_ms;
-  return out;
-}
-
-task<turn::outcome> turn::run_call(const checked_call& call) {
-  outcome what;
-  json::object announced{{"type", "tool_call"}, {"id", call.id}, {"name", call.name}};
-  announced["arguments"] = call_record(call, nullptr)["arguments"];
-  ctx_.event(announced);
-  const auto begin = std::chrono::steady_clock::now();
-  if (!call.problem.empty()) {
-    what.error = call.problem;
-  } else {
-    json::object body{{"id", call.id}, {"arguments", call.arguments}};
-    const auto text = json::serialize(body);
-    const std::string target = "rustic.tool/" + call.name;
-    const auto result = co_await ctx_.call(
-        {.target = target,
-         .method = "call",
-         .body = text,
-         .on_event = [this, &call](const rai_event& event) {
-           if (event.kind == RAI_EVENT_JSON) return ctx_.emit(event);
-           if (event.kind != RAI_EVENT_OUTPUT) return flow::go_on;
-           return ctx_.event({{"type", "tool_output"},
-                              {"id", call.id},
-                              {"stream", event.index},
-                              {"text", to_utf8(to_view(event.text))}});
-         }});
-    if (result.ok()) {
-      try {
-        const auto answer = result.object();
-        what.success = bool_or(answer, "success");
-        what.output = text_or(answer, "output");
-        what.error = text_or(answer, "error");
-      } catch (const failure& problem) {
-        what.error = "the tool's result cannot be read: " + problem.problem().message;
-      }
-    } else {
-      const auto problem = result.problem();
-      what.cancelled = ctx_.cancelled() && ends_turn(problem.code);
-      what.error = problem.message;
-      const auto* details = problem.details.if_object();
-      if (problem.code == status_code::permission_denied && details &&
-          text_or(*details, "kind") == "permission")
-        record_.denials.push_back(
-            {{"id", call.id}, {"name", call.name}, {"reason", problem.message}});
-      else if (!problem.hint.empty())
-        what.error += " (" + problem.hint + ")";
-    }
-    if (!what.success && what.error.empty()) what.error = "the tool failed and gave no reason";
-  }
-  what.duration_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
-                         std::chrono::steady_clock::now() - begin)
-                         .count();
-  auto shown = call_record(call, &what);
-  shown["type"] = "tool_result";
-  shown.erase("arguments");
-  ctx_.event(shown);
-  co_return what;
-}
-
-// Read-only calls that follow one another run side by side, all others alone and in their order.
-task<std::vector<turn::outcome>> turn::run_batch(const std::vector<checked_call>& calls) {
-  std::vector<outcome> outcomes;
-  for (std::size_t at = 0; at < calls.size();) {
-    std::size_t end = at + 1;
-    if (calls[at].read_only)
-      while (end < calls.size() && calls[end].read_only &&
-             end - at < static_cast<std::size_t>(parallel_calls_max))
-        ++end;
-    std::vector<task<outcome>> batch;
-    for (std::size_t i = at; i < end; ++i) batch.push_back(run_call(calls[i]));
-    when_all<outcome> all(std::move(batch));
-    co_await all;
-    for (std::size_t i = at; i < end; ++i) outcomes.push_back(all.result(i - at));
-    const bool last = end == calls.size();
-    if (ctx_.cancelled()) throw failure(status_code::cancelled, "the turn was cancelled");
-    // What has happened is durable before the next call that may depend on it runs.
-    if (!last) {
-      json::array records;
-      for (std::size_t i = at; i < end; ++i)
-        records.push_back({{"type", "result"},
-                           {"turn", turn_id_},
-                           {"id", calls[i].id},
-                           {"result", call_record(calls[i], &outcomes[i])}});
-      json::object addition{{"journal", std::move(records)}};
-      co_await append(std::move(addition));
-    }
-    at = end;
-  }
-  co_return outcomes;
-}
-
-task<void> turn::store_results(const std::vector<checked_call>& calls,
-                               const std::vector<outcome>& outcomes) {
-  json::array parts;
-  json::array records;
-  for (std::size_t i = 0; i < calls.size(); ++i) {
-    auto what = outcomes[i];
-    const auto verdict = guard_.seen(calls[i].name, calls[i].text, what.output + what.error);
-    if (verdict != repeat_guard::verdict::fine) {
-      what.output +=
-          "\n[This exact call has now given this exact result several times. Do something else.]";
-      stop_after_results_ |= verdict == repeat_guard::verdict::stop;
-    }
-    parts.push_back(result_part(calls[i], what));
-    records.push_back({{"type", "result"},
-                       {"turn", turn_id_},
-                       {"id", calls[i].id},
-                       {"result", call_record(calls[i], &outcomes[i])}});
-    record_.tool_calls.push_back(call_record(calls[i], &outcomes[i]));
-  }
-  json::object message{{"role", "user"}, {"parts", std::move(parts)}, {"created_at_ms", now_ms_}};
-  push(message);
-  json::object addition{{"journal", std::move(records)}};
-  addition["messages"] = json::array{std::move(message)};
-  co_await append(std::move(addition));
-  open_calls_.clear();
-}
-
 // The calls of a round that a limit forbids: told in the result, and answered in the session.
 void turn::not_run(const std::vector<checked_call>& calls, std::string limit) {
   for (const auto& call : calls) record_.tool_calls.push_back(call_record(call, nullptr));
   record_.limit = std::move(limit);
 }
 
+// A call without an id, or with one that this conversation has already, gets an id of ours, so that
+// results and the journal cannot be taken for another call's.
+void turn::settle_id(json::object& call, std::size_t place) {
+  const auto id = text_or(call, "id");
+  if (!id.empty() && id.size() <= call_id_bytes_max && used_ids_.emplace(id).second) return;
+  const auto suffix = turn_id_.substr(turn_id_.find('_') + 1);
+  call["id"] = "c_" + suffix + "_" + std::to_string(record_.rounds) + "_" + std::to_string(place + 1);
+  used_ids_.emplace(text_or(call, "id"));
+}
+
 // Stores the model's message and answers its calls. True when there were calls to go on with.
 task<bool> turn::answer_calls(json::array parts) {
   std::vector<checked_call> calls;
-  for (const auto& part : parts)
-    if (const auto* object = part.if_object(); object && text_or(*object, "type") == "tool_call")
-      calls.push_back(tools_.check(*object));
+  for (auto& part : parts) {
+    auto* object = part.if_object();
+    if (!object || text_or(*object, "type") != "tool_call") continue;
+    settle_id(*object, calls.size());
+    calls.push_back(tools_.check(*object));
+  }
 
   json::object message{{"role", "assistant"}, {"parts", std::move(parts)}, {"created_at_ms", now_ms_}};
   message["metadata"] = json::object{{"provider", record_.provider}, {"model", record_.model}};
   push(message);
   json::object addition;
   addition["messages"] = json::array{std::move(message)};
+  json::object renewal{{"method", "lease.renew"}, {"name", "session:" + record_.session}};
+  renewal["token"] = parse_json(lease_token_);
+  renewal["ttl_ms"] = lease_ttl_ms;
+  renewal["now_ms"] = now_ms_;
+  addition["operations"] = json::array{std::move(renewal)};
   if (calls.empty()) {
     co_await append(std::move(addition));
     partial_text_.clear();
@@ -445,10 +337,11 @@ task<bool> turn::answer_calls(json::array parts) {
   addition["journal"] = std::move(starts);
   co_await append(std::move(addition));
   partial_text_.clear();
-  open_calls_ = calls;
-  calls_run_ += static_cast<int>(calls.size());
-  const auto outcomes = co_await run_batch(calls);
-  co_await store_results(calls, outcomes);
+  open_calls_ = std::move(calls);
+  outcomes_.clear();
+  calls_run_ += static_cast<int>(open_calls_.size());
+  co_await run_calls();
+  co_await store_results();
   if (stop_after_results_) record_.limit = "repeat";
   co_return !stop_after_results_;
 }
@@ -460,6 +353,7 @@ task<void> turn::play() {
     ++record_.rounds;
     ctx_.event({{"type", "round"}, {"round", record_.rounds}});
     const auto result = co_await generate();
+    co_await read_clock();
     record_.usage.add(object_or_empty(result, "usage"));
     record_.finish_reason = text_or(result, "finish_reason", "other");
     if (const auto model = text_or(result, "model"); !model.empty()) record_.model = model;
@@ -469,38 +363,59 @@ task<void> turn::play() {
   }
 }
 
-// The end of every turn: gives the lease back, and for a turn cut short stores what there is, so that
-// the session can go on from it.
-task<void> turn::leave(const error* problem) {
-  if (lease_token_.empty()) co_return;
+// What a turn that was cut short leaves in the session.
+json::array turn::last_words(const error& problem) {
   json::array messages;
-  if (problem && !partial_text_.empty() && open_calls_.empty()) {
-    json::object message{{"role", "assistant"}, {"created_at_ms", now_ms_}};
-    message["parts"] = json::array{json::object{{"type", "text"}, {"text", to_utf8(partial_text_)}}};
-    message["metadata"] =
-        json::object{{"incomplete", true}, {"reason", status_name(problem->code)}};
-    record_.text = to_utf8(partial_text_);
-    messages.push_back(std::move(message));
-  }
-  if (problem && !open_calls_.empty()) {
+  if (!open_calls_.empty()) {
     json::array parts;
-    for (const auto& call : open_calls_) {
+    for (std::size_t i = 0; i < open_calls_.size(); ++i) {
+      const auto& call = open_calls_[i];
+      const std::string why = "the turn ended (" + std::string(status_name(problem.code)) + ")";
       outcome what;
-      what.error = "interrupted, effect unknown: the turn ended (" +
-                   std::string(status_name(problem->code)) + ") while this call was running";
+      if (i < outcomes_.size() && !outcomes_[i].cancelled)
+        what = outcomes_[i];
+      else if (i < started_calls_)
+        what.error = "interrupted, effect unknown: " + why + " while this call was running";
+      else
+        what.error = "not run: " + why + " before it";
       parts.push_back(result_part(call, what));
-      record_.tool_calls.push_back(call_record(call, &what));
+      record_.tool_calls.push_back(call_record(call, i < started_calls_ ? &what : nullptr));
     }
     json::object message{{"role", "user"}, {"parts", std::move(parts)}, {"created_at_ms", now_ms_}};
     message["metadata"] = json::object{{"synthetic", "interrupted"}};
     messages.push_back(std::move(message));
+  } else if (!partial_text_.empty()) {
+    record_.text = to_utf8(partial_text_);
+    json::object message{{"role", "assistant"}, {"created_at_ms", now_ms_}};
+    message["parts"] = json::array{json::object{{"type", "text"}, {"text", record_.text}}};
+    message["metadata"] =
+        json::object{{"incomplete", true}, {"reason", status_name(problem.code)}};
+    messages.push_back(std::move(message));
   }
+  return messages;
+}
+
+// The end of every turn: gives the lease back, and for a turn cut short stores what there is, so that
+// the session can go on from it.
+task<void> turn::leave(const error* problem) {
+  if (lease_token_.empty()) co_return;
   json::object release{{"method", "lease.release"}, {"name", "session:" + record_.session}};
   release["token"] = parse_json(lease_token_);
-  json::object addition{{"messages", std::move(messages)}};
+  json::object addition;
+  if (problem) addition["messages"] = last_words(*problem);
   addition["operations"] = json::array{std::move(release)};
   addition["changes"] = json::object{{"usage", record_.usage.to_json()}};
-  co_await append(std::move(addition), true);
+  std::optional<error> failed;
+  try {
+    co_await append(std::move(addition), true);
+  } catch (...) {
+    failed = current_error();
+  }
+  if (!failed) co_return;
+  // The next turn repairs what is missing; a session that stays locked nobody could repair.
+  std::string token = lease_token_;
+  co_await release_lease(std::move(token));
+  throw failure(std::move(*failed));
 }
 
 task<std::string> turn::run() {
@@ -510,12 +425,12 @@ task<std::string> turn::run() {
   } catch (...) {
     problem = current_error();
   }
+  // Everything that was said is stored by now, or is about to be reported as lost by `problem`.
   try {
     co_await leave(problem ? &*problem : nullptr);
   } catch (...) {
     const auto second = current_error();
     ctx_.log(RAI_LOG_ERROR, "storing the end of a turn failed: " + second.message);
-    if (!problem) problem = second;
   }
   if (!problem) co_return json::serialize(record_.to_json());
   auto* details = problem->details.if_object();

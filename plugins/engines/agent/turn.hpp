@@ -5,6 +5,7 @@
 // that is cancelled or fails keeps what it has, under a shielded call.
 #pragma once
 #include <rustic/call.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,25 +37,33 @@ class turn {
 
   void read_request();
   task<void> begin();
+  task<void> read_clock();
   task<void> take_lease();
+  task<call_result> acquire_lease(std::string owner);
+  task<void> release_lease(std::string token);
   task<void> load_window();
   task<void> play();
   task<json::object> generate();
   task<bool> answer_calls(json::array parts);
+  void settle_id(json::object& call, std::size_t place);
+  task<std::int64_t> clock_for(const checked_call& call);
+  task<void> call_tool(const checked_call& call, outcome& what);
   task<outcome> run_call(const checked_call& call);
-  task<std::vector<outcome>> run_batch(const std::vector<checked_call>& calls);
-  task<void> store_results(const std::vector<checked_call>& calls,
-                           const std::vector<outcome>& outcomes);
-  task<void> append(json::object addition, bool shielded = false);
+  task<void> run_calls();
+  task<void> store_results();
+  task<void> append(json::object addition, bool last = false);
   task<void> leave(const error* problem);
+  json::array last_words(const error& problem);
 
   task<json::object> ask(std::string_view target, std::string_view method, json::object body);
   flow on_provider_event(const rai_event& event);
   void not_run(const std::vector<checked_call>& calls, std::string limit);
   json::object result_part(const checked_call& call, const outcome& what) const;
+  json::object result_entry(std::size_t place) const;
   json::object call_record(const checked_call& call, const outcome* what) const;
   void push(json::object message);
   std::string system_text() const;
+  std::string scope_text();
 
   context& ctx_;
   const agents& known_;
@@ -65,6 +74,7 @@ class turn {
   std::string lease_token_;
   std::int64_t now_ms_ = 0;
   std::string workspace_;
+  std::string scope_;  // the context of the calls made for this turn
   std::string notes_;
   tool_catalogue tools_;
   repeat_guard guard_;
@@ -75,8 +85,14 @@ class turn {
   json::array messages_;  // the window, without the system message
   std::size_t messages_bytes_ = 0;
   std::size_t window_bytes_ = 0;
+  std::int64_t next_seq_ = 0;     // of the session's messages; 0: not known yet
+  std::int64_t opening_seq_ = 0;  // of the message that began this turn
   std::string partial_text_;
+  std::string usage_text_;  // the newest of the answer that is coming
+  std::set<std::string, std::less<>> used_ids_;
   std::vector<checked_call> open_calls_;  // stored without a result yet
+  std::vector<outcome> outcomes_;         // of the first of them
+  std::size_t started_calls_ = 0;
   bool stop_after_results_ = false;
 };
 }  // namespace rustic::agent

@@ -9,7 +9,8 @@
 namespace rustic::agent {
 namespace {
 
-// Field 22 of /proc/PID/stat (proc(5)); 0 when there is no such process.
+// Field 22 of /proc/PID/stat (proc(5)); 0 when there is no such process, or one that has ended and
+// is only waited for.
 unsigned long long start_time(long pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   std::string text;
@@ -18,8 +19,10 @@ unsigned long long start_time(long pid) {
   if (name_end == std::string::npos) return 0;
   std::istringstream fields(text.substr(name_end + 1));
   std::string field;
-  for (int number = 3; number <= 22; ++number)
+  for (int number = 3; number <= 22; ++number) {
     if (!(fields >> field)) return 0;
+    if (number == 3 && (field == "Z" || field == "X")) return 0;
+  }
   unsigned long long value = 0;
   std::from_chars(field.data(), field.data() + field.size(), value);
   return value;

@@ -1,6 +1,7 @@
 #include "conversation.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "export.hpp"
 #include "limits.hpp"
@@ -78,6 +79,7 @@ task<json::object> session_of(context& ctx, const json::object& body) {
 // The results of calls that the journal of the session knows, by call id.
 task<json::object> journalled_results(context& ctx, std::string_view session) {
   json::object known;
+  std::set<std::string, std::less<>> begun;  // what is older belongs to another call of that id
   const std::string stream = "session:" + std::string(session) + "/calls";
   const auto text = json::serialize(
       json::object{{"stream", stream}, {"reverse", true}, {"limit", page_messages}});
@@ -87,8 +89,9 @@ task<json::object> journalled_results(context& ctx, std::string_view session) {
   const auto journal = read.object();
   for (const auto& entry : array_or_empty(journal, "records")) {
     const auto& record = object_or_empty(entry.as_object(), "record");
-    if (text_or(record, "type") != "result") continue;
     const auto id = text_or(record, "id");
+    if (text_or(record, "type") == "start") begun.emplace(id);
+    if (text_or(record, "type") != "result" || begun.contains(id)) continue;
     if (!known.contains(id)) known[id] = object_or_empty(record, "result");
   }
   co_return known;
@@ -162,6 +165,16 @@ task<std::string> context_window(context& ctx, const json::object& body) {
       newest_first.push_back(message);
     }
   }
+  // A turn longer than that begins with a message that is further back.
+  const bool opened = std::any_of(newest_first.begin(), newest_first.end(), [](const auto& one) {
+    return opens_group(one.as_object());
+  });
+  const auto opening = int_or(body, "opening_seq");
+  if (!opened && opening > 0 && opening < before) {
+    json::object query{{"session", id}, {"from_seq", opening}, {"to_seq", opening}, {"limit", 1}};
+    auto read = co_await storage(ctx, "messages.range", std::move(query));
+    for (const auto& message : array_or_empty(read, "messages")) newest_first.push_back(message);
+  }
   std::reverse(newest_first.begin(), newest_first.end());
   auto chosen = fit(newest_first, max_bytes);
   const auto unread = before > 1 ? before - 1 : 0;
@@ -180,9 +193,12 @@ task<std::string> append(context& ctx, const json::object& body) {
   if (!changes.contains("updated_at_ms")) changes["updated_at_ms"] = co_await now_ms(ctx);
   json::array operations;
   const auto& messages = array_or_empty(body, "messages");
-  if (!messages.empty())
-    operations.push_back(
-        with_method({{"session", id}, {"messages", messages}}, "messages.append"));
+  if (!messages.empty()) {
+    json::object addition{{"session", id}, {"messages", messages}};
+    if (const auto* expected = find(body, "expected_next_seq"))
+      addition["expected_next_seq"] = *expected;
+    operations.push_back(with_method(std::move(addition), "messages.append"));
+  }
   for (const auto& operation : array_or_empty(body, "operations")) operations.push_back(operation);
   if (const auto& records = array_or_empty(body, "journal"); !records.empty())
     operations.push_back(with_method(

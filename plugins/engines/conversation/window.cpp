@@ -20,12 +20,19 @@ std::size_t bytes_of(const json::value& message) { return json::serialize(messag
 json::object shorten(json::object message, std::size_t max_bytes) {
   std::size_t texts = 0;
   for (auto& part : message["parts"].as_array())
-    if (type_of(part) == "text" || type_of(part) == "tool_result") ++texts;
+    if (type_of(part) == "text" || type_of(part) == "tool_result" || type_of(part) == "tool_call")
+      ++texts;
   if (texts == 0) return message;
   const std::size_t each = std::max<std::size_t>(200, max_bytes / texts / 2);
   for (auto& part : message["parts"].as_array()) {
     auto* object = part.if_object();
     if (!object) continue;
+    if (type_of(part) == "tool_call") {  // what is left must be valid arguments
+      if (const auto bytes = text_or(*object, "arguments").size(); bytes > each)
+        (*object)["arguments"] =
+            R"({"left_out":")" + std::to_string(bytes) + R"( bytes of arguments"})";
+      continue;
+    }
     const std::string_view key = type_of(part) == "tool_result" ? "output" : "text";
     auto* value = object->if_contains(key);
     if (!value || !value->is_string() || value->get_string().size() <= each) continue;
@@ -44,6 +51,67 @@ struct span {
   std::size_t begin, end;
 };
 
+json::object lost_result(const json::object& call) {
+  return {{"type", "tool_result"},
+          {"id", text_or(call, "id")},
+          {"name", text_or(call, "name")},
+          {"output", "the result of this call was lost"},
+          {"is_error", true}};
+}
+
+// Whatever was stored, by whomever: each call gets exactly one result in the message behind it, and
+// a result without its call goes.
+json::array paired(const json::array& messages) {
+  json::array out;
+  for (std::size_t at = 0; at < messages.size(); ++at) {
+    const auto& message = messages[at].as_object();
+    std::vector<const json::object*> calls;
+    if (text_or(message, "role") == "assistant")
+      for (const auto& part : parts_of(message))
+        if (type_of(part) == "tool_call") calls.push_back(&part.get_object());
+    if (calls.empty()) {
+      if (!is_tool_result(message)) {
+        out.push_back(message);
+        continue;
+      }
+      json::object rest = message;
+      json::array others;
+      for (const auto& part : parts_of(message))
+        if (type_of(part) != "tool_result") others.push_back(part);
+      if (others.empty()) continue;
+      rest["parts"] = std::move(others);
+      out.push_back(std::move(rest));
+      continue;
+    }
+    out.push_back(message);
+    json::object answer{{"role", "user"}};
+    std::vector<bool> used;
+    json::array given;
+    if (at + 1 < messages.size() && is_tool_result(messages[at + 1].as_object())) {
+      answer = messages[++at].as_object();
+      given = parts_of(answer);
+    }
+    used.resize(given.size());
+    json::array parts;
+    for (const auto* call : calls) {
+      const json::value* found = nullptr;
+      for (std::size_t i = 0; i < given.size() && !found; ++i) {
+        if (used[i] || type_of(given[i]) != "tool_result" ||
+            text_or(given[i].get_object(), "id") != text_or(*call, "id"))
+          continue;
+        used[i] = true;
+        found = &given[i];
+      }
+      parts.push_back(found ? *found : json::value(lost_result(*call)));
+    }
+    for (const auto& part : given)
+      if (type_of(part) != "tool_result") parts.push_back(part);
+    answer["parts"] = std::move(parts);
+    out.push_back(std::move(answer));
+  }
+  return out;
+}
+
 // Whole rounds of one group: the opening message, then each assistant message with its results.
 std::vector<span> rounds_of(const json::array& messages, span group) {
   std::vector<span> out;
@@ -57,6 +125,10 @@ std::vector<span> rounds_of(const json::array& messages, span group) {
   return out;
 }
 }  // namespace
+
+bool opens_group(const json::object& message) noexcept {
+  return text_or(message, "role") == "user" && !is_tool_result(message);
+}
 
 bool is_tool_result(const json::object& message) noexcept {
   if (text_or(message, "role") != "user") return false;
@@ -113,14 +185,13 @@ json::object repair_message(const std::vector<open_call>& calls, const json::obj
           {"metadata", {{"synthetic", "repair"}}}};
 }
 
-window fit(const json::array& messages, std::size_t max_bytes) {
+window fit(const json::array& stored, std::size_t max_bytes) {
   window out;
+  const auto messages = paired(stored);
   // Group boundaries: every user message that is not a tool result opens one.
   std::vector<span> groups;
   for (std::size_t at = 0; at < messages.size(); ++at) {
-    const auto& message = messages[at].as_object();
-    const bool opens = text_or(message, "role") == "user" && !is_tool_result(message);
-    if (opens) {
+    if (opens_group(messages[at].as_object())) {
       groups.push_back({at, at + 1});
     } else if (!groups.empty()) {
       groups.back().end = at + 1;

@@ -36,5 +36,7 @@ struct window {
 // never appear in it.
 window fit(const json::array& messages, std::size_t max_bytes);
 
+// A user message that is no tool result.
+bool opens_group(const json::object& message) noexcept;
 bool is_tool_result(const json::object& message) noexcept;
 }  // namespace rustic::conversation

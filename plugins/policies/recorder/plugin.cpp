@@ -3,6 +3,7 @@
 
 #include "limits.hpp"
 #include "recording.hpp"
+#include "secrets.hpp"
 
 namespace {
 using namespace rustic;
@@ -26,10 +27,11 @@ class plugin {
   static task<std::string> serve(context& ctx, plugin& me) {
     const auto& request = ctx.request();
     const bool tool = request.target.starts_with("rustic.tool/");
-    std::string call_id;
-    if (tool) call_id = text_or(request.object(), "id");
-    const auto key =
-        me.places_.next(request.target, request.method, text_or(ctx.scope(), "agent"), call_id);
+    const auto body = request.object();
+    const bool of_a_call = tool || request.target.starts_with("rustic.clock/");
+    const auto key = me.places_.next({request.target, request.method, text_or(ctx.scope(), "agent"),
+                                      text_or(ctx.scope(), "session"),
+                                      of_a_call ? text_or(body, "id") : std::string_view{}});
     if (me.sink_) return record(ctx, *me.sink_, key);
     if (tool && me.live_tools_) return pass(ctx);
     return replay(ctx, *me.source_, key);
@@ -37,12 +39,11 @@ class plugin {
 
   static task<call_result> go_on(context& ctx, event_handler on_event) {
     const auto& request = ctx.request();
-    co_return co_await ctx.call({.target = request.target,
-                                 .method = request.method,
-                                 .body = request.body,
-                                 .data = request.data,
-                                 .next = true,
-                                 .on_event = std::move(on_event)});
+    call_spec spec{.target = request.target, .method = request.method, .body = request.body};
+    spec.data = request.data;
+    spec.next = true;
+    spec.on_event = std::move(on_event);
+    co_return co_await ctx.call(std::move(spec));
   }
 
   static task<std::string> pass(context& ctx) {
@@ -69,6 +70,7 @@ class plugin {
                     "recording " + one.key + ": the exchange is larger than the limit");
     one.status = static_cast<std::int32_t>(result.status);
     one.body = result.body;
+    hide_secrets(one);
     sink.add(one);
     if (!result.ok()) throw failure(result.problem());
     co_return std::move(result.body);
@@ -79,7 +81,7 @@ class plugin {
     if (!one)
       throw failure(status_code::failed_precondition,
                     "replaying: the recording has no " + key + ", so this run goes another way",
-                    "replay with the configuration and the prompts of the recorded run");
+                    "replay with the agent, the provider and the prompts of the recorded run");
     for (const auto& event : one->events) {
       const rai_event sent{event.kind, 0, event.index, event.a, event.b, to_str(event.text)};
       if (ctx.emit(sent) == flow::stop)

@@ -72,12 +72,12 @@ std::uint64_t number_from(const json::value& value) {
 }
 }  // namespace
 
-std::string places::next(std::string_view target, std::string_view method, std::string_view agent,
-                         std::string_view call_id) {
-  std::string key(target);
-  key += " " + std::string(method);
-  if (!agent.empty()) key += " agent=" + std::string(agent);
-  if (!call_id.empty()) key += " call=" + std::string(call_id);
+std::string places::next(const asked& what) {
+  std::string key(what.target);
+  key += " " + std::string(what.method);
+  if (!what.agent.empty()) key += " agent=" + std::string(what.agent);
+  if (!what.session.empty()) key += " session=" + std::string(what.session);
+  if (!what.call_id.empty()) key += " call=" + std::string(what.call_id);
   std::scoped_lock lock(mutex_);
   const auto count = ++counts_[key];
   return key + " #" + std::to_string(count);

@@ -3,8 +3,8 @@
 // JSON lines. The first is {"rustic_recording": 1}. Each other one is an exchange:
 // {"key", "events": [[kind, index, a, b, text], ...], "status", "body"}; a text that is not UTF-8 is
 // ["base64", TEXT]. The key is the place in the run and not the content: the target, the method, who
-// asks, and how many such calls came before; a tool call is counted by its id, because calls that run
-// side by side come in any order. What a provider is asked is not kept, and neither are headers or
+// asks in which session, and how many such calls came before; a tool call is counted by its id,
+// because calls that run side by side come in any order. What a provider is asked is not kept, and neither are headers or
 // keys: they stand below the calls that are recorded.
 #pragma once
 #include <rustic/abi.h>
@@ -32,12 +32,19 @@ struct exchange {
   std::string body;
 };
 
+// What makes up a place, as the call's context and body name it. Empty members are left out.
+struct asked {
+  std::string_view target;
+  std::string_view method;
+  std::string_view agent;
+  std::string_view session;  // sessions side by side do not count for each other
+  std::string_view call_id;  // of a tool call, and of what is asked for one
+};
+
 // Gives each call its place. Threads: any.
 class places {
  public:
-  // `agent` and `call_id` as the call's context and body name them.
-  std::string next(std::string_view target, std::string_view method, std::string_view agent,
-                   std::string_view call_id);
+  std::string next(const asked& what);
 
  private:
   std::mutex mutex_;

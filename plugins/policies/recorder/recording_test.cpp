@@ -1,4 +1,5 @@
 #include "recording.hpp"
+#include "secrets.hpp"
 
 #include <doctest/doctest.h>
 #include <stdlib.h>
@@ -82,11 +83,47 @@ TEST_CASE("torn at any byte, a recording gives its whole exchanges or says what 
   }
 }
 
-TEST_CASE("places count what is alike, and tool calls by their id") {
+TEST_CASE("places count what is alike, sessions apart, and tool calls by their id") {
   places run;
-  CHECK(run.next("rustic.provider/a", "generate", "x", "") == "rustic.provider/a generate agent=x #1");
-  CHECK(run.next("rustic.provider/a", "generate", "x", "") == "rustic.provider/a generate agent=x #2");
-  CHECK(run.next("rustic.tool/shell", "call", "x", "c1") != run.next("rustic.tool/shell", "call", "x", "c2"));
+  CHECK(run.next({"rustic.provider/a", "generate", "x", "s", ""}) ==
+        "rustic.provider/a generate agent=x session=s #1");
+  CHECK(run.next({"rustic.provider/a", "generate", "x", "s", ""}) ==
+        "rustic.provider/a generate agent=x session=s #2");
+  CHECK(run.next({"rustic.provider/a", "generate", "x", "other", ""}) ==
+        "rustic.provider/a generate agent=x session=other #1");
+  CHECK(run.next({"rustic.provider/a", "generate", "y", "s", ""}) ==
+        "rustic.provider/a generate agent=y session=s #1");
+  CHECK(run.next({"rustic.tool/shell", "call", "x", "s", "c1"}) !=
+        run.next({"rustic.tool/shell", "call", "x", "s", "c2"}));
+}
+
+TEST_CASE("keys are masked, where events split them and in JSON too, and nothing else is") {
+  const std::string key = "sk-abcdefghijklmnop0123456789";
+  const std::string told = "before " + key + " after";
+  for (std::size_t cut = 0; cut <= told.size(); ++cut) {
+    exchange one;
+    one.key = "k";
+    one.events.push_back({RAI_EVENT_OUTPUT, 1, 0, 0, told.substr(0, cut)});
+    one.events.push_back({RAI_EVENT_OUTPUT, 2, 0, 0, "other stream"});
+    one.events.push_back({RAI_EVENT_OUTPUT, 1, 0, 0, told.substr(cut)});
+    one.body = R"({"output":"\n)" + key + R"("})";
+    CHECK(hide_secrets(one) == 2);
+    const auto line = to_line(one);
+    CHECK(line.find("abcdef") == std::string::npos);
+    CHECK(one.events[0].text.size() == cut);
+    CHECK(one.events[1].text == "other stream");
+    CHECK(one.events[0].text + one.events[2].text == "before sk-" + std::string(26, 'x') + " after");
+    CHECK_NOTHROW(from_line(line));
+  }
+  for (std::string text : {"ask-me-anything-about-this-and-that-please", "sk-short", "a task-list-of-many-things-to-do",
+                           "AKIA", "the Bearer came"}) {
+    const auto before = text;
+    CHECK(hide_secrets(text) == 0);
+    CHECK(text == before);
+  }
+  std::string block = "-----BEGIN RSA PRIVATE KEY-----\\nMIIEow\\nIBAAKC==\\n-----END RSA PRIVATE KEY-----";
+  CHECK(hide_secrets(block) == 1);
+  CHECK(block == "-----BEGIN RSA PRIVATE KEY-----\\nxxxxxx\\nxxxxxxxx\\n-----END RSA PRIVATE KEY-----");
 }
 
 TEST_CASE("what is no recording is refused") {
