@@ -50,7 +50,7 @@ json::object read_demo_script(const fs::path& file) {
 void write_demo_files(const json::object& script, const fs::path& directory) {
   for (const auto& [name, content] : object_or_empty(script, "files")) {
     std::ofstream out(directory / fs::path(std::string(name)).filename());
-    out << content.as_string() << std::flush;
+    out << std::string_view(content.as_string()) << std::flush;
     if (!out)
       throw failure(status_code::unavailable, "writing the demo's files to " + directory.string(),
                     "make room, or set TMPDIR to another directory");
@@ -102,8 +102,18 @@ exit_code demo(program& with, signal_watch& signals) {
     const auto report = turn_report::make(output_form::text, false, color);
     auto call = runtime.start("rustic.agent/default", "turn", body, context);
     std::optional<int> signal;
+    bool in_line = false;
     while (!call->finished()) {
-      while (auto event = call->try_next()) report->event(*event);
+      while (auto event = call->try_next()) {
+        // In a pipe the report keeps the model's texts together; here they are told apart.
+        if (event->kind == RAI_EVENT_JSON && in_line && isatty(STDOUT_FILENO) == 0) {
+          std::puts("");
+          std::fflush(stdout);
+          in_line = false;
+        }
+        if (event->kind == RAI_EVENT_TEXT) in_line = !event->text.ends_with('\n');
+        report->event(*event);
+      }
       if (call->finished()) break;
       wait_readable(call->descriptor(), signals.descriptor());
       if ((signal = signals.take())) call->cancel();
