@@ -6,8 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <rustic/schema.hpp>
 
 #include "host/cli/limits.hpp"
 #include "host/cli/turn_report.hpp"
@@ -51,6 +53,52 @@ std::string piped_input(program& with, signal_watch& signals, bool notice_wanted
   }
 }
 
+// A word of the command line that names nothing is told before a session is made for it.
+void require_names(program& with, const turn_options& turn) {
+  const auto& providers = with.runtime().settings().providers;
+  const auto& agents = with.runtime().settings().agents;
+  std::string known;
+  std::vector<std::string_view> names;
+  const auto refuse = [&](const std::string& what, const std::string& name) {
+    const auto nearest = nearest_word(name, names);
+    throw failure(status_code::failed_precondition,
+                  "there is no " + what + " \"" + name + "\"" +
+                      (nearest.empty() ? "" : "; is \"" + std::string(nearest) + "\" meant?"),
+                  "configured are: " + known);
+  };
+  const auto add = [&](std::string_view name) {
+    names.push_back(name);
+    known += (known.empty() ? "" : ", ") + std::string(name);
+  };
+  if (providers.empty() && turn.replay_file.empty())
+    throw failure(status_code::failed_precondition,
+                  "no model is configured yet. Three lines set one up:\n"
+                  "  export OPENAI_API_KEY=...    # a key, or the address of a local server:\n"
+                  "  export OPENAI_BASE_URL=http://127.0.0.1:8080/v1\n"
+                  "  export OPENAI_MODEL=...",
+                  "or write a file: rustic-ai config init; without any model there is: rustic-ai demo");
+  if (!turn.provider.empty() && !providers.contains(turn.provider)) {
+    for (const auto& one : providers) add(one.key());
+    refuse("provider", turn.provider);
+  }
+  if (turn.agent.empty()) return;
+  for (const auto& one : agents) add(text_or(one.as_object(), "name"));
+  if (std::find(names.begin(), names.end(), turn.agent) == names.end()) refuse("agent", turn.agent);
+}
+
+std::string session_for(program& with, const turn_options& turn) {
+  try {
+    return open_session(with, turn);
+  } catch (const failure& problem) {
+    auto told = problem.problem();
+    // Only the words after --session and --continue can name a session that is not there.
+    if (told.code == status_code::not_found &&
+        with.runtime().kernel().names().find("rustic.conversation/default"))
+      told.code = status_code::invalid_argument;
+    throw failure(std::move(told));
+  }
+}
+
 bool color_wanted(program& with) {
   return isatty(STDERR_FILENO) != 0 && !with.global().no_color &&
          !with.around().variable("NO_COLOR") &&
@@ -78,12 +126,15 @@ exit_code chat(program& with, turn_options turn, signal_watch& signals) {
       recorder = {{"mode", "replay"}, {"file", turn.replay_file}, {"tools", turn.replay_tools}};
     with.runtime(recorder);
     split_model(with, turn);
-    const auto session = open_session(with, turn);
+    require_names(with, turn);
+    const auto session = session_for(with, turn);
     const auto report = turn_report::make(turn.output, turn.quiet, color_wanted(with));
     report->begin(session, turn);
     json::array input;
     input.push_back(json::object{{"type", "text"}, {"text", to_utf8(prompt)}});
-    return run_turn(with, session, std::move(input), turn, nullptr, *report, signals).code;
+    const auto code = run_turn(with, session, std::move(input), turn, nullptr, *report, signals).code;
+    // An answer that nobody could read is no success.
+    return code == exit_code::done && !report->writable() ? exit_code::turn_failed : code;
   } catch (const failure& problem) {
     report_failure(turn.output, turn.quiet, problem.problem());
     if (problem.problem().code == status_code::invalid_argument) return exit_code::usage;

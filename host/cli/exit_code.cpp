@@ -5,25 +5,26 @@ namespace rustic::cli {
 exit_code exit_code_of(const error& problem) {
   const auto* details = problem.details.if_object();
   const auto kind = details ? text_or(*details, "kind") : std::string_view();
+  // What comes from a provider or its transport has a kind; other services' errors have none.
   switch (problem.code) {
     case status_code::cancelled:
       return exit_code::interrupted;
     case status_code::unauthenticated:
       return exit_code::provider;
     case status_code::permission_denied:
-      return kind == "permission" ? exit_code::denied : exit_code::provider;
+      return kind.empty() ? exit_code::denied : exit_code::provider;
     case status_code::resource_exhausted:
       return kind == "rate_limit" || kind == "quota" ? exit_code::provider : exit_code::turn_failed;
     case status_code::unavailable:
-      return kind == "stream_cut" || kind == "truncated" ? exit_code::turn_failed
-                                                         : exit_code::provider;
+      return kind.empty() || kind == "stream_cut" || kind == "truncated" ? exit_code::turn_failed
+                                                                         : exit_code::provider;
     case status_code::deadline_exceeded:
       return kind == "connect" || kind == "first_byte" ? exit_code::provider
                                                        : exit_code::turn_failed;
     case status_code::not_found:
-      return kind == "model_not_found" ? exit_code::provider : exit_code::configuration;
+      return kind.empty() ? exit_code::configuration : exit_code::provider;
     case status_code::failed_precondition:
-      return exit_code::configuration;
+      return kind.empty() ? exit_code::configuration : exit_code::turn_failed;
     default:
       return exit_code::turn_failed;
   }

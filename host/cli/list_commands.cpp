@@ -79,7 +79,7 @@ exit_code plugin_info(program& with, const arguments& given) {
     }
     return exit_code::done;
   }
-  throw failure(status_code::not_found, "there is no plugin \"" + given.subject + "\"",
+  throw failure(status_code::invalid_argument, "there is no plugin \"" + given.subject + "\"",
                 "rustic-ai plugin list shows them");
 }
 

@@ -72,6 +72,8 @@ runtime::runtime& program::runtime(const json::object& recorder) {
                                                  global_.plugin_dirs.end());
   auto options = runtime::from_config(configuration(), around_, executable_, directories);
   options.recorder = recorder;
+  // A replay brings the recorded ids back, and sessions of those ids may be in the database.
+  if (text_or(recorder, "mode") == "replay") options.storage = json::object{{"backend", "memory"}};
   auto* log = log_.get();
   options.log = [log](int level, std::string_view plugin, rai_call call, std::string_view text) {
     log->write(level, plugin, call, text);

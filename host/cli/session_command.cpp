@@ -130,15 +130,22 @@ exit_code remove(program& with, const arguments& given, signal_watch& signals) {
 }  // namespace
 
 exit_code session_command(program& with, const arguments& given, signal_watch& signals) {
-  switch (given.what) {
-    case command::session_list:
-      return list(with, given);
-    case command::session_show:
-      return show(with, given);
-    case command::session_export:
-      return export_session(with, given);
-    default:
-      return remove(with, given, signals);
+  try {
+    switch (given.what) {
+      case command::session_list:
+        return list(with, given);
+      case command::session_show:
+        return show(with, given);
+      case command::session_export:
+        return export_session(with, given);
+      default:
+        return remove(with, given, signals);
+    }
+  } catch (const failure& problem) {
+    auto told = problem.problem();
+    if (told.code == status_code::not_found && with.runtime().kernel().names().find(conversation))
+      told.code = status_code::invalid_argument;  // the id on the command line
+    throw failure(std::move(told));
   }
 }
 }  // namespace rustic::cli

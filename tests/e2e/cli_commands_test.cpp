@@ -1,0 +1,187 @@
+// tests/e2e/cli_commands_test.cpp - the commands around a chat: sessions, configuration, plugins, lists, help, completion.
+#include <doctest/doctest.h>
+
+#include <fstream>
+
+#include "cli_world.hpp"
+
+using namespace rustic;
+using namespace rustic::e2e;
+namespace fs = std::filesystem;
+
+namespace {
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+ended succeeded(const world& w, std::vector<std::string> arguments) {
+  const auto end = run(w, arguments);
+  CAPTURE(json::serialize(json::value_from(arguments)));
+  CAPTURE(end.out);
+  CAPTURE(end.err);
+  CHECK(end.status == 0);
+  CHECK(!end.out.empty());
+  return end;
+}
+ended failed(const world& w, std::vector<std::string> arguments, int status) {
+  const auto end = run(w, arguments);
+  CAPTURE(json::serialize(json::value_from(arguments)));
+  CAPTURE(end.out);
+  CAPTURE(end.err);
+  CHECK(end.status == status);
+  CHECK(end.err.starts_with("rustic-ai: "));
+  return end;
+}
+}  // namespace
+
+TEST_CASE("sessions are listed, shown, exported and deleted") {
+  world w({fakes::step::calling("files_list", "{}"), always(fakes::step::saying("the answer"))});
+  const auto chat = w.chat({"-o", "json", "What is here?"}).object();
+  const std::string id(text_or(chat, "session_id"));
+  CHECK(array_or_empty(chat, "tool_calls").size() == 1);
+  REQUIRE(!id.empty());
+  CHECK(contains(succeeded(w, {"session", "list"}).out, "What is here?"));
+  const auto listed = succeeded(w, {"session", "list", "--output", "json"}).object();
+  REQUIRE(array_or_empty(listed, "sessions").size() == 1);
+  CHECK(text_or(array_or_empty(listed, "sessions")[0].as_object(), "id") == id);
+  CHECK(int_or(array_or_empty(listed, "sessions")[0].as_object(), "message_count") == 4);
+  CHECK(contains(succeeded(w, {"-C", "/", "session", "list", "-a"}).out, id));
+  CHECK(!contains(succeeded(w, {"-C", "/", "session", "list"}).out, id));
+
+  CHECK(contains(succeeded(w, {"session", "show", id}).out, "the answer"));
+  const auto shown = succeeded(w, {"session", "show", id, "-o", "json"}).object();
+  CHECK(array_or_empty(shown, "messages").size() == 4);
+  CHECK(text_or(object_or_empty(shown, "session"), "id") == id);
+
+  CHECK(contains(succeeded(w, {"session", "export", id}).out, "the answer"));
+  const auto document = parse_json(succeeded(w, {"session", "export", id, "--format", "json"}).out);
+  CHECK(contains(json::serialize(document), "the answer"));
+  CHECK(run(w, {"session", "export", id, "--to", "out.md"}).status == 0);
+  CHECK(fs::file_size(w.work() / "out.md") > 0);
+  failed(w, {"session", "export", id, "--to", "out.md"}, 2);
+
+  failed(w, {"session", "delete", id}, 2);  // nobody to ask
+  succeeded(w, {"session", "delete", id, "--force"});
+  for (const auto* command : {"show", "export", "delete"}) failed(w, {"session", command, id}, 2);
+  CHECK(array_or_empty(succeeded(w, {"session", "list", "-o", "json"}).object(), "sessions").empty());
+}
+
+TEST_CASE("configuration is made, changed, explained and checked") {
+  world w;
+  const auto file = w.home() / ".config/rustic-ai/config.toml";
+  succeeded(w, {"config", "init"});
+  CHECK(fs::exists(file));
+  CHECK(run(w, {"config", "init"}).status != 0);  // a file that is there is not overwritten
+  succeeded(w, {"config", "validate"});
+  succeeded(w, {"config", "set", "providers.mine.type", "openai"});
+  succeeded(w, {"config", "set", "providers.mine.model", "some-model"});
+  CHECK(succeeded(w, {"config", "get", "providers.mine.model"}).out == "some-model\n");
+  CHECK(parse_json(succeeded(w, {"config", "get", "providers.mine.model", "-o", "json"}).out) ==
+        json::value("some-model"));
+  CHECK(contains(succeeded(w, {"config", "show"}).out, "providers.mine.model = some-model"));
+  CHECK(succeeded(w, {"config", "show", "-o", "json"}).object().contains("providers"));
+  w.environment["RUSTIC_AI_PROVIDERS__MINE__MODEL"] = "other";
+  const auto explained = succeeded(w, {"config", "explain", "providers.mine.model"}).out;
+  CHECK(contains(explained, "RUSTIC_AI_PROVIDERS__MINE__MODEL"));
+  CHECK(contains(explained, "config.toml"));
+  const auto layers =
+      succeeded(w, {"config", "explain", "providers.mine.model", "-o", "json"}).object();
+  CHECK(array_or_empty(layers, "layers").size() == 2);
+  CHECK(contains(succeeded(w, {"config", "path"}).out, file.string()));
+  CHECK(text_or(succeeded(w, {"config", "path", "-o", "json"}).object(), "config") == file.string());
+  CHECK(bool_or(succeeded(w, {"config", "validate", "-o", "json"}).object(), "valid"));
+  failed(w, {"config", "get", "no.such.key"}, 3);
+  w.configure("[agents.a]\ntemprature = 1\n");
+  const auto wrong = run(w, {"config", "validate", "-o", "json"});
+  CHECK(wrong.status == 3);
+  CHECK(!bool_or(wrong.object(), "valid", true));
+  CHECK(run(w, {"config", "validate"}).status == 3);
+}
+
+TEST_CASE("plugins, tools and agents are listed") {
+  world w;
+  const auto plugins = succeeded(w, {"plugin", "list", "-o", "json"}).object();
+  CHECK(array_or_empty(plugins, "plugins").size() >= 10);
+  CHECK(contains(succeeded(w, {"plugin", "list"}).out, "sqlite"));
+  CHECK(text_or(succeeded(w, {"plugin", "info", "http", "-o", "json"}).object(), "id") == "http");
+  CHECK(contains(succeeded(w, {"plugin", "info", "http"}).out, "rustic.http/default"));
+  failed(w, {"plugin", "info", "htpt"}, 2);
+  const auto tools = succeeded(w, {"tools", "list", "-o", "json"}).object();
+  CHECK(array_or_empty(tools, "tools").size() >= 7);
+  CHECK(contains(succeeded(w, {"tools", "list"}).out, "files_read"));
+  const auto agents = succeeded(w, {"agents", "list", "-o", "json"}).object();
+  CHECK(array_or_empty(agents, "agents").size() == 1);
+  succeeded(w, {"agents", "list"});
+}
+
+TEST_CASE("a file that is no plugin is listed with its reason and harms nothing") {
+  world w({always(fakes::step::saying("ok"))});
+  w.write(w.home() / ".local/lib/rustic-ai/plugins/junk.so", "no plugin");
+  CHECK(contains(succeeded(w, {"plugin", "list"}).out, "junk.so"));
+  CHECK(w.chat({"Hi"}).status == 0);
+}
+
+TEST_CASE("every command has a help") {
+  world w;
+  const std::vector<std::vector<std::string>> commands{
+      {},          {"chat"},           {"run"},             {"demo"},
+      {"session"}, {"session", "list"}, {"session", "show"}, {"session", "resume"},
+      {"session", "export"}, {"session", "delete"}, {"config"}, {"config", "init"},
+      {"config", "show"}, {"config", "get"}, {"config", "set"}, {"config", "explain"},
+      {"config", "validate"}, {"config", "path"}, {"plugin"}, {"plugin", "list"},
+      {"plugin", "info"}, {"tools"}, {"tools", "list"}, {"agents"}, {"agents", "list"},
+      {"trust"}, {"untrust"}, {"completion"}};
+  for (auto command : commands) {
+    command.emplace_back("--help");
+    CHECK(contains(succeeded(w, command).out, "--help"));
+  }
+  CHECK(succeeded(w, {"--version"}).out.starts_with("rustic-ai "));
+  CHECK(fs::is_empty(w.home()));
+}
+
+TEST_CASE("completion scripts are scripts") {
+  world w;
+  for (const std::string shell : {"bash", "zsh", "fish"}) {
+    const auto script = succeeded(w, {"completion", shell}).out;
+    CHECK(contains(script, "permission-mode"));
+    const auto checker = "/usr/bin/" + shell;
+    if (!fs::exists(checker)) continue;
+    w.write(w.work() / "script", script);
+    launch how;
+    how.program = checker;
+    how.arguments = {"-n", "script"};
+    const auto end = run(w, how);
+    CAPTURE(end.err);
+    CHECK(end.status == 0);
+  }
+  launch how;
+  how.program = "/bin/bash";
+  how.arguments = {"-c", R"(. ./bash; COMP_WORDS=(rustic-ai session ex); COMP_CWORD=2
+_rustic_ai; echo "${COMPREPLY[@]}")"};
+  w.write(w.work() / "bash", run(w, {"completion", "bash"}).out);
+  CHECK(run(w, how).out == "export\n");
+  failed(w, {"completion", "tcsh"}, 2);
+}
+
+TEST_CASE("a recorded run replays without a server") {
+  world w({fakes::step::calling("files_list", "{}"), fakes::step::saying("the answer")});
+  const auto first = w.chat({"-o", "json", "--record", "run.jsonl", "What is here?"});
+  REQUIRE(first.status == 0);
+  const auto requests = w.server.requests().size();
+  const auto again = w.chat({"-o", "json", "--replay", "run.jsonl", "What is here?"});
+  CAPTURE(again.out);
+  CHECK(again.status == 0);
+  CHECK(w.server.requests().size() == requests);
+  CHECK(text_or(again.object(), "text") == text_or(first.object(), "text"));
+  CHECK(json::serialize(array_or_empty(again.object(), "tool_calls")) ==
+        json::serialize(array_or_empty(first.object(), "tool_calls")));
+}
+
+TEST_CASE("the demo needs no key, no server and no home") {
+  world w;
+  w.environment.erase("OPENAI_API_KEY");
+  w.environment.erase("OPENAI_BASE_URL");
+  const auto end = succeeded(w, {"demo"});
+  CHECK(contains(end.out, "recording"));
+  CHECK(w.server.requests().empty());
+}
