@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "host/cli/line_editor.hpp"
+
 namespace rustic::cli {
 
 // The parts of a message: the text as typed, then one part for each @path that names a readable file
@@ -14,6 +16,6 @@ namespace rustic::cli {
 json::array message_parts(std::string_view text, const std::filesystem::path& workspace,
                           std::vector<std::string>& problems);
 
-// Files that "@pre" could become, for completion.
-std::vector<std::string> complete_path(std::string_view word, const std::filesystem::path& workspace);
+// Files that the @word at the end of `before` could become.
+completion complete_path(std::string_view before, const std::filesystem::path& workspace);
 }  // namespace rustic::cli

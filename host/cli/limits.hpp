@@ -8,6 +8,13 @@ inline constexpr std::size_t standard_input_bytes_max = 64u << 20;
 inline constexpr int standard_input_notice_ms = 1000;  // then it says what it waits for
 inline constexpr std::size_t shown_argument_bytes_max = 200;
 inline constexpr std::size_t attachment_bytes_max = 10u << 20;  // one @path
+inline constexpr std::size_t attachments_max = 20;              // of one message
+inline constexpr std::size_t directory_entries_max = 20'000;   // looked at for a completion
 inline constexpr std::size_t completions_max = 200;
+inline constexpr std::size_t completions_shown_max = 60;
+inline constexpr std::size_t history_file_bytes_max = 2u << 20;  // then it is written anew
+inline constexpr std::size_t tool_output_lines_shown_max = 10;   // of one call
+inline constexpr std::size_t tool_output_line_bytes_max = 4096;
+inline constexpr std::size_t sessions_listed_max = 30;
 inline constexpr std::int64_t rounds_max = 10'000;
 }  // namespace rustic::cli

@@ -1,6 +1,7 @@
-// host/cli/question_desk.hpp - rustic.ask of the terminal: questions of plugins wait here until the main thread puts them to the person.
+// host/cli/question_desk.hpp - rustic.ask of the terminal: questions of plugins wait for the person.
 #pragma once
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <optional>
 
@@ -9,11 +10,12 @@
 
 namespace rustic::cli {
 
-// Threads: questions arrive on any thread; serve and the destructor belong to the main thread.
+// Questions are put one after another in the order of their arrival, on standard output. Threads:
+// questions arrive and are withdrawn on any thread; serve and the destructor belong to the main one.
 class question_desk {
  public:
-  // Offers rustic.ask/default.
-  question_desk(runtime::host_services& services, bool color);
+  // Offers rustic.ask/default. `before` is called on the main thread before a question is shown.
+  question_desk(runtime::host_services& services, bool color, std::function<void()> before);
   // Answers what still waits with CANCELLED.
   ~question_desk();
   question_desk(const question_desk&) = delete;
@@ -21,7 +23,8 @@ class question_desk {
 
   // Readable while a question waits.
   int descriptor() const noexcept { return wake_; }
-  // Puts the oldest question to the person. The signal that ended it, if one did.
+  // Puts the oldest question to the person. The signal that ended it, if one did. A question that is
+  // withdrawn while it is shown (its call was cancelled, its time is over) goes away by itself.
   std::optional<int> serve(signal_watch& signals);
 
  private:
@@ -30,13 +33,17 @@ class question_desk {
     runtime::host_services::question question;
   };
   std::optional<int> put(const json::object& body, signal_watch& signals, json::object& answer);
+  std::optional<int> choose(const json::object& body, signal_watch& signals, json::object& answer);
   void withdraw(std::uint64_t number);
 
   const bool color_;
   runtime::host_services& services_;
+  const std::function<void()> before_;
   int wake_ = -1;
-  std::mutex mutex_;  // guards what follows
+  int withdrawn_ = -1;  // readable once the shown question is withdrawn
+  std::mutex mutex_;    // guards what follows
   std::deque<waiting> queue_;
   std::uint64_t next_ = 1;
+  std::uint64_t shown_ = 0;
 };
 }  // namespace rustic::cli

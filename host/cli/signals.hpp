@@ -4,6 +4,9 @@
 
 namespace rustic::cli {
 
+// What SIGWINCH and SIGCONT say.
+enum class terminal_change { resized, continued };
+
 // Blocks the signals in this thread and in those that it starts later, so make one before any other
 // thread exists. SIGPIPE is ignored from then on. The previous mask returns with the destructor.
 class signal_watch {
@@ -17,8 +20,13 @@ class signal_watch {
   // The number of a signal that came, if one did.
   std::optional<int> take();
 
+  // The same for changes of the terminal, which only an editor of lines cares about.
+  int terminal_descriptor() const noexcept { return terminal_descriptor_; }
+  std::optional<terminal_change> take_terminal_change();
+
  private:
   int descriptor_;
+  int terminal_descriptor_;
 };
 
 // Waits until one is readable; -1 leaves one out. Bits: 1 the first, 2 the second, 4 the third.

@@ -1,81 +1,187 @@
 #include "host/cli/terminal.hpp"
 
-#include <termios.h>
 #include <unistd.h>
 
 #include <cstdio>
 
 namespace rustic::cli {
 namespace {
-
-// Changes the terminal's mode for as long as it lives.
-class terminal_mode {
- public:
-  terminal_mode(tcflag_t off) : good_(tcgetattr(STDIN_FILENO, &before_) == 0) {
-    if (!good_) return;
-    auto now = before_;
-    now.c_lflag &= ~off;
-    now.c_cc[VMIN] = 1;
-    now.c_cc[VTIME] = 0;
-    tcsetattr(STDIN_FILENO, TCSADRAIN, &now);
-  }
-  ~terminal_mode() {
-    if (good_) tcsetattr(STDIN_FILENO, TCSADRAIN, &before_);
-  }
-  terminal_mode(const terminal_mode&) = delete;
-  terminal_mode& operator=(const terminal_mode&) = delete;
-
- private:
-  termios before_{};
-  bool good_;
-};
-
 constexpr std::size_t line_bytes_max = 64u * 1024;
+constexpr int escape_rest_ms = 25;       // what follows Escape within this time belongs to one key
+constexpr int sequence_bytes_max = 256;  // then it was none, and text is shown again
+constexpr std::string_view paste_begin = "\x1b[200~", paste_end = "\x1b[201~";
+
+bool read_byte(char& out) { return read(STDIN_FILENO, &out, 1) == 1; }
+
+// The rest of a key that began with Escape. False: Escape stood alone.
+bool swallow_sequence() {
+  std::string got = "\x1b";
+  char byte = 0;
+  while (got.size() < static_cast<std::size_t>(sequence_bytes_max) &&
+         (wait_readable(STDIN_FILENO, -1, escape_rest_ms) & 1) != 0 && read_byte(byte)) {
+    got += byte;
+    const bool introducer = got.size() == 2 && (byte == '[' || byte == 'O');
+    if (introducer || (byte >= 0x20 && byte < 0x40)) continue;
+    break;
+  }
+  if (got == paste_begin) {  // a pasted text is no key
+    std::string tail;
+    while (tail != paste_end && (wait_readable(STDIN_FILENO, -1, escape_rest_ms) & 1) != 0 &&
+           read_byte(byte)) {
+      tail += byte;
+      if (tail.size() > paste_end.size()) tail.erase(0, 1);
+    }
+  }
+  return got.size() > 1;
+}
+
+void erase_all(std::string& text, std::string_view what) {
+  for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at))
+    text.erase(at, what.size());
+}
 }  // namespace
 
-key_press read_key(signal_watch& signals) {
-  const terminal_mode raw(ICANON | ECHO);
+terminal_mode::terminal_mode(tcflag_t on, tcflag_t off)
+    : good_(tcgetattr(STDIN_FILENO, &before_) == 0) {
+  if (!good_) return;
+  auto now = before_;
+  now.c_lflag |= on;
+  now.c_lflag &= ~off;
+  if ((now.c_lflag & ICANON) == 0) {
+    now.c_cc[VMIN] = 1;
+    now.c_cc[VTIME] = 0;
+  }
+  tcsetattr(STDIN_FILENO, TCSADRAIN, &now);
+}
+
+terminal_mode::~terminal_mode() {
+  if (good_) tcsetattr(STDIN_FILENO, TCSADRAIN, &before_);
+}
+
+void drop_typed_ahead() { tcflush(STDIN_FILENO, TCIFLUSH); }
+
+key_press read_key(signal_watch& signals, int withdrawn_descriptor) {
+  const terminal_mode raw(0, ICANON | ECHO);
   for (;;) {
-    const int ready = wait_readable(STDIN_FILENO, signals.descriptor());
+    const int ready =
+        wait_readable(STDIN_FILENO, signals.descriptor(), -1, withdrawn_descriptor);
     if ((ready & 2) != 0)
       if (const auto signal = signals.take()) return {std::nullopt, signal};
+    if ((ready & 4) != 0) return {std::nullopt, std::nullopt, true};
     if ((ready & 1) == 0) continue;
     char key = 0;
-    if (read(STDIN_FILENO, &key, 1) != 1 || key == 4) return {};
+    if (!read_byte(key) || key == 4) return {};
+    if (key == '\x1b' && swallow_sequence()) continue;
     return {key, std::nullopt};
   }
 }
 
-line_read read_line(signal_watch& signals, bool secret) {
-  const terminal_mode mode(secret ? ECHO : 0);
+line_read read_line(signal_watch& signals, bool secret, int withdrawn_descriptor) {
+  const terminal_mode mode(secret ? ICANON : ICANON | ECHO, secret ? ECHO : 0);
   std::string text;
   for (;;) {
-    const int ready = wait_readable(STDIN_FILENO, signals.descriptor());
+    const int ready =
+        wait_readable(STDIN_FILENO, signals.descriptor(), -1, withdrawn_descriptor);
     if ((ready & 2) != 0)
       if (const auto signal = signals.take()) return {std::nullopt, signal};
+    if ((ready & 4) != 0) return {};
     if ((ready & 1) == 0) continue;
     char byte = 0;
-    if (read(STDIN_FILENO, &byte, 1) != 1) return {};
+    if (!read_byte(byte)) return {};
     if (byte == '\n') break;
     if (text.size() < line_bytes_max) text += byte;
   }
-  if (secret) std::fputs("\n", stderr);
+  if (secret) std::fputs("\n", stdout);
+  erase_all(text, paste_begin);
+  erase_all(text, paste_end);
   return {text, std::nullopt};
 }
 
-std::string visible(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    if (byte == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0 &&
-        static_cast<unsigned char>(text[i + 1]) >= 0x80) {
-      ++i;  // C1 controls
-      continue;
-    }
-    if (byte >= 0x20 ? byte != 0x7f : (byte == '\n' || byte == '\t')) out += text[i];
+void safe_text::byte(char c, std::string& out) {
+  const auto code = static_cast<unsigned char>(c);
+  switch (at_) {
+    case place::text:
+      if (code == 0x1b) {
+        at_ = place::escape;
+        swallowed_bytes_ = 0;
+      } else if (code == 0xC2) {
+        at_ = place::lead;
+      } else if (code >= 0x20 ? code != 0x7f : (c == '\n' || c == '\t')) {
+        out += c;
+      }
+      return;
+    case place::lead:  // C1 controls are 0xC2 and one byte more
+      at_ = place::text;
+      if (code >= 0x80 && code < 0xA0) {
+        swallowed_bytes_ = 0;
+        if (code == 0x9B) at_ = place::sequence;
+        if (code == 0x90 || code == 0x98 || code >= 0x9D) at_ = place::string;
+        return;
+      }
+      out += '\xC2';
+      return byte(c, out);
+    case place::escape:
+      at_ = place::text;
+      if (code == '[') at_ = place::sequence;
+      else if (code == ']' || code == 'P' || code == 'X' || code == '^' || code == '_')
+        at_ = place::string;
+      else if (code >= 0x20 && code < 0x30) at_ = place::escape;
+      else if (code < 0x20 || code >= 0x7f) return byte(c, out);
+      return;
+    case place::sequence:
+      if (code >= 0x20 && code < 0x40 && ++swallowed_bytes_ < sequence_bytes_max) return;
+      at_ = place::text;
+      if (code < 0x40 || code >= 0x7f) byte(c, out);
+      return;
+    case place::string:
+      if (code == 0x1b) {
+        at_ = place::string_escape;
+      } else if (code == 7) {
+        at_ = place::text;
+      } else if (c == '\n' || ++swallowed_bytes_ >= sequence_bytes_max) {
+        at_ = place::text;
+        byte(c, out);
+      }
+      return;
+    case place::string_escape:
+      at_ = place::text;
+      if (c == '\\') return;
+      at_ = place::escape;
+      return byte(c, out);
   }
+}
+
+std::string safe_text::pass(std::string_view piece) {
+  std::string out;
+  out.reserve(piece.size());
+  for (const char c : piece) byte(c, out);
   return out;
+}
+
+std::string visible(std::string_view text) { return safe_text().pass(text); }
+
+std::string one_visible_line(std::string_view text, std::size_t columns_max) {
+  // Bytes beyond this cannot be shown whatever they are.
+  const auto part = text.substr(0, columns_max * 8);
+  bool cut = part.size() < text.size();
+  std::string out;
+  std::size_t columns = 0;
+  for (char c : visible(part)) {
+    if (c == '\n' || c == '\t') c = ' ';
+    if ((static_cast<unsigned char>(c) & 0xC0) != 0x80 && ++columns > columns_max) {
+      cut = true;
+      break;
+    }
+    out += c;
+  }
+  while (out.ends_with(' ')) out.pop_back();
+  if (!cut || columns_max < 4) return out;
+  while (columns > columns_max - 3 && !out.empty()) {
+    while (!out.empty() && (static_cast<unsigned char>(out.back()) & 0xC0) == 0x80) out.pop_back();
+    if (!out.empty()) out.pop_back();
+    --columns;
+  }
+  return out + "...";
 }
 
 bool color_terminal(int descriptor, bool no_color) {

@@ -1,5 +1,7 @@
 // host/cli/terminal.hpp - keys and lines from the terminal, and text that is safe to show on it.
 #pragma once
+#include <termios.h>
+
 #include <optional>
 #include <string>
 #include <string_view>
@@ -8,22 +10,56 @@
 
 namespace rustic::cli {
 
-struct key_press {
-  std::optional<char> value;   // nothing: end of input
-  std::optional<int> signal;
+// Changes flags of the terminal on standard input for as long as it lives.
+class terminal_mode {
+ public:
+  terminal_mode(tcflag_t on, tcflag_t off);
+  ~terminal_mode();
+  terminal_mode(const terminal_mode&) = delete;
+  terminal_mode& operator=(const terminal_mode&) = delete;
+
+ private:
+  termios before_{};
+  bool good_;
 };
-// One key, not echoed. The terminal is as before when this returns.
-key_press read_key(signal_watch& signals);
+
+struct key_press {
+  std::optional<char> value;  // '\x1b': the Escape key alone. Nothing: end of input
+  std::optional<int> signal;
+  bool withdrawn = false;     // `withdrawn_descriptor` became readable
+};
+// One key, not echoed; cursor keys and pasted text count for nothing. The terminal is as before when
+// this returns.
+key_press read_key(signal_watch& signals, int withdrawn_descriptor = -1);
+// Drops what was typed and not read yet: it was not meant for what comes now.
+void drop_typed_ahead();
 
 struct line_read {
-  std::optional<std::string> text;  // nothing: end of input or a signal
+  std::optional<std::string> text;  // nothing: end of input, a signal, or withdrawn
   std::optional<int> signal;
 };
 // One line, edited by the terminal itself; with `secret` it is not echoed.
-line_read read_line(signal_watch& signals, bool secret);
+line_read read_line(signal_watch& signals, bool secret, int withdrawn_descriptor = -1);
 
-// Text from a model, a tool or a file without anything that a terminal would obey.
+// Text from a model, a tool or a file that comes in pieces, without anything that a terminal would
+// obey: escape sequences (also those that two pieces share) and control characters vanish, line ends
+// and tabs stay.
+class safe_text {
+ public:
+  std::string pass(std::string_view piece);
+
+ private:
+  enum class place { text, lead, escape, sequence, string, string_escape };
+  void byte(char c, std::string& out);
+
+  place at_ = place::text;
+  int swallowed_bytes_ = 0;
+};
+
+// The same for a text that is whole.
 std::string visible(std::string_view text);
+// One line of at most so many columns (counting a code point as one), safe to show.
+std::string one_visible_line(std::string_view text, std::size_t columns_max);
 // Whether to use colours on that descriptor.
 bool color_terminal(int descriptor, bool no_color);
 }  // namespace rustic::cli

@@ -71,7 +71,7 @@ turn_end run_turn(program& with, const std::string& session, json::array input,
 
   int signal = 0;
   std::string text;
-  while (!call->finished()) {
+  const auto show_events = [&] {
     while (auto event = call->try_next()) {
       if (event->kind == RAI_EVENT_RESTART) text.clear();
       if (event->kind == RAI_EVENT_TEXT) text += event->text;
@@ -79,12 +79,18 @@ turn_end run_turn(program& with, const std::string& session, json::array input,
         text.clear();
       report.event(*event);
     }
+  };
+  while (!call->finished()) {
+    show_events();
     if (!report.writable()) call->cancel();
     if (call->finished()) break;
     const int ready = wait_readable(call->descriptor(), signals.descriptor(), -1,
                                     desk ? desk->descriptor() : -1);
     std::optional<int> came;
-    if (desk && (ready & 4) != 0) came = desk->serve(signals);
+    if (desk && (ready & 4) != 0) {
+      show_events();  // what led to the question stands above it
+      came = desk->serve(signals);
+    }
     if (!came) came = signals.take();
     if (came) {
       if (signal != 0) break;  // a second time: leave now
