@@ -1,5 +1,5 @@
 # rustic_add_plugin(NAME SOURCES file... MANIFEST plugin.json [DOCUMENTS x.md...] [LIBRARIES lib...]
-#                   [TEST_SOURCES x_test.cpp...] [TEST_LIBRARIES lib...])
+#                   [TEST_SOURCES x_test.cpp...] [TEST_LIBRARIES lib...] [TEST_LABELS unit|slow...])
 #
 # Makes NAME.so, a correct plugin: one exported symbol, the manifest as an ELF note, everything
 # resolved when it is linked. The sources other than plugin.cpp also form the object library
@@ -11,7 +11,7 @@ set(RUSTIC_PLUGIN_CMAKE_DIR ${CMAKE_CURRENT_LIST_DIR})
 
 function(rustic_add_plugin name)
   cmake_parse_arguments(P "" "MANIFEST"
-    "SOURCES;DOCUMENTS;LIBRARIES;TEST_SOURCES;TEST_LIBRARIES" ${ARGN})
+    "SOURCES;DOCUMENTS;LIBRARIES;TEST_SOURCES;TEST_LIBRARIES;TEST_LABELS" ${ARGN})
   string(MAKE_C_IDENTIFIER ${name} id)
   set(generated ${CMAKE_CURRENT_BINARY_DIR}/${name}.generated)
 
@@ -72,6 +72,7 @@ function(rustic_add_plugin name)
   set_property(GLOBAL APPEND PROPERTY RUSTIC_PLUGIN_TARGETS ${name})
 
   if(COMMAND rustic_plugin_tests)
-    rustic_plugin_tests(${name} SOURCES ${P_TEST_SOURCES} LIBRARIES ${P_TEST_LIBRARIES})
+    rustic_plugin_tests(${name} SOURCES ${P_TEST_SOURCES} LIBRARIES ${P_TEST_LIBRARIES}
+      LABELS ${P_TEST_LABELS})
   endif()
 endfunction()
