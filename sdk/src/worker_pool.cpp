@@ -19,17 +19,19 @@ bool worker_pool::submit(std::function<void()> job) {
 
 // A thread for the queue's next job, when none is idle and the bound allows another.
 void worker_pool::grow_locked() {
-  if (queue_.size() > idle_ && running_ - paused_ + idle_ < parallel_ &&
-      threads_.size() < threads_max && !stopping_)
+  if (queue_.size() > idle_ && threads_.size() < parallel_ + paused_ &&
+      threads_.size() < threads_max && !stopping_) {
     threads_.emplace_back([this] { work(); });
+    ++idle_;  // until it has taken its first job
+  }
 }
 
 void worker_pool::work() {
   std::unique_lock lock(mutex_);
-  for (;;) {
-    ++idle_;
+  for (bool first = true;; first = false) {
+    if (!first) ++idle_;
     wake_.wait(lock, [&] {
-      return stopping_ ? true : !queue_.empty() && running_ - paused_ < parallel_;
+      return stopping_ ? true : !queue_.empty() && running_ < parallel_ + paused_;
     });
     --idle_;
     if (queue_.empty()) return;
