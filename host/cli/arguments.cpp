@@ -10,6 +10,11 @@
 namespace rustic::cli {
 namespace {
 
+// An empty word is an unset variable of a script and means nothing.
+CLI::Validator not_empty() {
+  return {[](std::string& word) { return std::string(word.empty() ? "it is empty" : ""); }, ""};
+}
+
 void add_global(CLI::App& app, global_options& out) {
   app.add_option("--config", out.config_file, "Read this configuration file too")->type_name("FILE");
   app.add_option("--set", out.set, "Set a key of the configuration for this run")
@@ -34,6 +39,7 @@ void add_turn(CLI::App& app, turn_options& out) {
   app.add_option("-m,--model", out.model, "The model, as MODEL or PROVIDER/MODEL")->type_name("MODEL");
   auto* session = app.add_option("-r,--session,--resume", out.session,
                                  "Go on with this session (the beginning of its id will do)")
+                      ->check(not_empty())
                       ->type_name("ID");
   app.add_flag("-c,--continue", out.continue_latest, "Go on with the latest session of this directory")
       ->excludes(session);
@@ -59,11 +65,10 @@ void add_turn(CLI::App& app, turn_options& out) {
 }
 
 void add_output(CLI::App& app, turn_options& out) {
-  static const std::map<std::string, output_form> forms{{"text", output_form::text},
-                                                        {"json", output_form::json},
-                                                        {"stream-json", output_form::stream_json}};
-  app.add_option("-o,--output", out.output, "text, json (one object) or stream-json (one event a line)")
-      ->transform(CLI::CheckedTransformer(forms).description(""));
+  app.add_option_function<std::string>(
+         "-o,--output", [&out](const std::string& form) { out.output = output_form_from(form); },
+         "text, json (one object) or stream-json (one event a line)")
+      ->check(CLI::IsMember({"text", "json", "stream-json"}));
   app.add_flag("-q,--quiet", out.quiet, "Only the answer");
 }
 
@@ -83,14 +88,7 @@ class command_line {
     add_global(app_, out_.global);
     add_turn(app_, out_.turn);
     add_output(app_, out_.turn);
-    app_.add_option_function<std::string>(
-            "-p,--prompt",
-            [this](const std::string& text) {
-              out_.turn.prompt = text;
-              out_.turn.has_prompt = true;
-            },
-            "Answer this one prompt and exit, as `chat` does")
-        ->type_name("TEXT");
+    add_prompt(app_);
     app_.footer("Without a command a conversation begins. Examples:\n"
                 "  rustic-ai\n"
                 "  rustic-ai -p \"What does this repository do?\"\n"
@@ -120,6 +118,17 @@ class command_line {
   }
 
  private:
+  void add_prompt(CLI::App& app) {
+    app.add_option_function<std::string>(
+           "-p,--prompt",
+           [this](const std::string& text) {
+             out_.turn.prompt += (out_.turn.prompt.empty() ? "" : " ") + text;
+             out_.turn.has_prompt = true;
+           },
+           "Answer this one prompt and exit, as `chat` does")
+        ->type_name("TEXT");
+  }
+
   CLI::App& add(CLI::App& parent, const std::string& name, const std::string& text, command what) {
     auto* made = parent.add_subcommand(name, text);
     made->callback([this, what] { out_.what = what; });
@@ -133,6 +142,7 @@ class command_line {
     auto& chat = add(app_, "chat", "Answer one prompt and exit", command::chat);
     add_turn(chat, out_.turn);
     add_output(chat, out_.turn);
+    add_prompt(chat);
     chat.add_option_function<std::vector<std::string>>(
             "prompt",
             [this](const std::vector<std::string>& words) {

@@ -106,15 +106,25 @@ bool color_wanted(program& with) {
 }
 }  // namespace
 
+output_form output_form_of(program& with, const turn_options& turn) {
+  if (turn.output) return *turn.output;
+  try {
+    return output_form_from(with.configuration().view().default_output);
+  } catch (const failure&) {  // told when the runtime is made
+    return output_form::text;
+  }
+}
+
 void report_failure(output_form form, bool quiet, const error& problem) {
   const auto report = turn_report::make(form, quiet, false);
   report->end(result_object({}, &problem, 0));
 }
 
 exit_code chat(program& with, turn_options turn, signal_watch& signals) {
-  with.set_quiet(turn.quiet || turn.output != output_form::text);
+  const auto form = output_form_of(with, turn);
+  with.set_quiet(turn.quiet || form != output_form::text);
   try {
-    const auto piped = piped_input(with, signals, turn.output == output_form::text);
+    const auto piped = piped_input(with, signals, form == output_form::text);
     std::string prompt = turn.prompt;
     if (!piped.empty()) prompt += (prompt.empty() ? "" : "\n\n") + to_utf8(piped);
     if (prompt.find_first_not_of(" \t\r\n") == std::string::npos)
@@ -128,7 +138,7 @@ exit_code chat(program& with, turn_options turn, signal_watch& signals) {
     split_model(with, turn);
     require_names(with, turn);
     const auto session = session_for(with, turn);
-    const auto report = turn_report::make(turn.output, turn.quiet, color_wanted(with));
+    const auto report = turn_report::make(form, turn.quiet, color_wanted(with));
     report->begin(session, turn);
     json::array input;
     input.push_back(json::object{{"type", "text"}, {"text", to_utf8(prompt)}});
@@ -136,7 +146,7 @@ exit_code chat(program& with, turn_options turn, signal_watch& signals) {
     // An answer that nobody could read is no success.
     return code == exit_code::done && !report->writable() ? exit_code::turn_failed : code;
   } catch (const failure& problem) {
-    report_failure(turn.output, turn.quiet, problem.problem());
+    report_failure(form, turn.quiet, problem.problem());
     if (problem.problem().code == status_code::invalid_argument) return exit_code::usage;
     if (problem.problem().message == "terminated") return exit_code::terminated;
     return exit_code_of(problem.problem());

@@ -11,6 +11,9 @@ namespace rustic::cli {
 // in the form that was asked for.
 exit_code chat(program& with, turn_options turn, signal_watch& signals);
 
+// What the command line says, else the configuration, else text.
+output_form output_form_of(program& with, const turn_options& turn);
+
 // Reports an error that came before there was a turn.
 void report_failure(output_form form, bool quiet, const error& problem);
 }  // namespace rustic::cli

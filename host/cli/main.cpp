@@ -68,8 +68,8 @@ output_form form_of(int count, char** words) {
     const std::string_view word = words[i];
     if ((word == "--output" || word == "-o") && i + 1 < count) value = words[i + 1];
     if (word.starts_with("--output=")) value = word.substr(9);
-    if (value == "json") return output_form::json;
-    if (value == "stream-json") return output_form::stream_json;
+    if (word.starts_with("-o") && word.size() > 2) value = word.substr(2);
+    if (const auto form = output_form_from(value); form != output_form::text) return form;
   }
   return output_form::text;
 }
@@ -95,7 +95,7 @@ int main(int count, char** words) {
     }
     return given.exit_status;
   }
-  const auto form = given.value->turn.output;
+  const auto form = given.value->turn.output.value_or(output_form::text);
   try {
     signal_watch signals;
     program with(given.value->global);

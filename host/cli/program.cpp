@@ -78,8 +78,13 @@ runtime::runtime& program::runtime(const json::object& recorder) {
   options.log = [log](int level, std::string_view plugin, rai_call call, std::string_view text) {
     log->write(level, plugin, call, text);
   };
-  options.resolve_secret = [log, around = around_](const std::string& reference) {
-    auto found = config::resolve_secret(reference, around);
+  options.resolve_secret = [log, around = around_,
+                            literal = options.resolve_secret](const std::string& reference) {
+    config::secret found;
+    if (reference.starts_with("config:"))
+      found.value = literal(reference);
+    else
+      found = config::resolve_secret(reference, around);
     for (const auto& warning : found.warnings) log->write(RAI_LOG_WARN, "config", 0, warning);
     log->hide(found.value);
     return found.value;

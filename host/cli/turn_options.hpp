@@ -3,11 +3,18 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace rustic::cli {
 
 enum class output_form { text, json, stream_json };
+
+// Anything else is text.
+inline output_form output_form_from(std::string_view name) noexcept {
+  if (name == "json") return output_form::json;
+  return name == "stream-json" ? output_form::stream_json : output_form::text;
+}
 
 // Of the whole program.
 struct global_options {
@@ -31,7 +38,7 @@ struct turn_options {
   bool has_system = false;
   std::int64_t max_rounds = 0;           // 0: as configured
   std::string permission_mode;
-  output_form output = output_form::text;
+  std::optional<output_form> output;     // none: [defaults] output
   bool quiet = false;
   std::string record_file, replay_file;
   std::string replay_tools = "recorded"; // or "live"

@@ -137,7 +137,11 @@ turn_end run_turn(program& with, const std::string& session, json::array input,
     out.code = exit_code_of(*problem);
     if (signal != 0)
       out.code = signal == SIGINT ? exit_code::interrupted : exit_code::terminated;
-    if (!report.writable()) out.code = exit_code::turn_failed;
+    if (!report.writable()) {
+      out.code = exit_code::turn_failed;
+      problem->message = "standard output was closed before the answer ended";
+      problem->hint = "the session keeps what had come; go on with: rustic-ai -c";
+    }
   }
   if (text_or(done, "session").empty()) done["session"] = session;
   if (text_or(done, "text").empty() && problem) done["text"] = to_utf8(text);

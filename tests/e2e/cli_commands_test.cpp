@@ -98,6 +98,45 @@ TEST_CASE("configuration is made, changed, explained and checked") {
   CHECK(run(w, {"config", "validate"}).status == 3);
 }
 
+TEST_CASE("the first file is valid with every example switched on") {
+  world w;
+  REQUIRE(run(w, {"config", "init"}).status == 0);
+  const auto file = w.home() / ".config/rustic-ai/config.toml";
+  std::ifstream in(file);
+  std::string all, line;
+  std::size_t examples = 0;
+  while (std::getline(in, line)) {
+    const bool example = line.starts_with("# [") || (line.starts_with("# ") && contains(line, " = "));
+    examples += example;
+    all += (example ? line.substr(2) : line) + "\n";
+  }
+  CHECK(examples > 20);
+  w.write(file, all);
+  const auto end = run(w, {"config", "validate"});
+  CAPTURE(end.out);
+  CHECK(end.status == 0);
+  CHECK(end.out == "The configuration is valid.\n");
+}
+
+TEST_CASE("a key in a file works, and is shown nowhere") {
+  world w({always(fakes::step::saying("ok"))});
+  w.environment.erase("OPENAI_API_KEY");
+  w.environment.erase("OPENAI_BASE_URL");
+  w.configure("[providers.mine]\ntype=\"openai\"\nmodel=\"m\"\nbase_url=\"" + w.server.base_url() +
+              "\"\napi_key=\"" + planted_key + "\"\n");
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"chat", "Hi"}, {"config", "show"}, {"config", "show", "-o", "json"},
+           {"config", "get", "providers.mine.api_key"}, {"config", "get", "providers"},
+           {"config", "explain", "providers.mine.api_key"}, {"config", "validate"},
+           {"config", "explain", "providers.mine.api_key", "-o", "json"}}) {
+    const auto end = succeeded(w, arguments);
+    CHECK(!contains(end.out + end.err, planted_key));
+  }
+  REQUIRE(!w.server.requests().empty());
+  CHECK(w.server.requests()[0].header("authorization") == std::string("Bearer ") + planted_key);
+  CHECK(w.files_with(planted_key).size() == 1);
+}
+
 TEST_CASE("plugins, tools and agents are listed") {
   world w;
   const auto plugins = succeeded(w, {"plugin", "list", "-o", "json"}).object();
@@ -119,6 +158,17 @@ TEST_CASE("a file that is no plugin is listed with its reason and harms nothing"
   w.write(w.home() / ".local/lib/rustic-ai/plugins/junk.so", "no plugin");
   CHECK(contains(succeeded(w, {"plugin", "list"}).out, "junk.so"));
   CHECK(w.chat({"Hi"}).status == 0);
+}
+
+TEST_CASE("a plugin that is switched off is not used; without permission no tool runs") {
+  world w({always(fakes::step::looping("shell", R"({"command":"touch made"})", 1, "end"))});
+  w.configure("[plugin.shell]\nenabled = false\n");
+  CHECK(!contains(succeeded(w, {"tools", "list"}).out, "shell"));
+  CHECK(contains(succeeded(w, {"plugin", "list"}).out, "enabled = false"));
+  w.configure("[plugin.permission]\nenabled = false\n");
+  const auto end = w.chat({"--permission-mode", "bypass", "Go"});
+  CAPTURE(end.err);
+  CHECK(!fs::exists(w.work() / "made"));
 }
 
 TEST_CASE("every command has a help") {

@@ -65,20 +65,31 @@ struct failure_case {
   bool is_error = true;  // false: the turn has a result, which is no success
 };
 
+fakes::step malformed() {
+  auto one = fakes::step::saying("words \xff\xfe");
+  one.malformed = true;
+  return one;
+}
+
 std::vector<failure_case> failures() {
   const auto refusing = [](int status, const char* body) {
     return always(fakes::step::failing(status, body));
   };
   return {
       {"cut", 1, {always(cut())}, {}},
+      {"no JSON", 1, {always(malformed())}, {}},
       {"bad request", 1, {refusing(400, R"({"error":{"message":"bad","code":"invalid_value"}})")}, {}},
       {"unknown option", 2, {}, {"--no-such-option"}},
+      {"wrong value", 2, {}, {"--max-rounds", "many"}},
+      {"empty session", 2, {}, {"--session", ""}},
       {"no such session", 2, {}, {"--session", "s_nothing"}},
       {"no session to continue", 2, {}, {"--continue"}},
       {"unknown agent", 3, {}, {"--agent", "nobody"}},
       {"unknown provider", 3, {}, {"--provider", "nobody"}},
       {"unknown key", 3, {}, {"--set", "providers.local.modle=x"}},
       {"unauthorised", 4, {refusing(401, R"({"error":{"message":"bad key"}})")}, {}},
+      {"echoed key", 4,
+       {refusing(401, R"({"error":{"message":"Incorrect API key provided: sk-planted-123456789"}})")}, {}},
       {"forbidden", 4, {refusing(403, R"({"error":{"message":"no"}})")}, {}},
       {"too many requests", 4,
        {refusing(429, R"({"error":{"message":"slow down","code":"rate_limit_exceeded"}})")}, {}},
@@ -118,6 +129,7 @@ TEST_CASE("every failure has its status, and its form in each form of output") {
       if (form == "text" && one.is_error) {
         CHECK(contains(end.err, "rustic-ai: "));
         CHECK(contains(end.err, "\n  "));  // what to do
+        CHECK(end.out.empty() == !contains(end.out, "words"));
       }
       CHECK(w.files_with(planted_key).empty());
       CHECK(!contains(end.out + end.err, planted_key));
@@ -217,7 +229,8 @@ TEST_CASE("usage errors name what is wrong and touch nothing") {
            {"nonsense"},
            {"session"},
            {"-C", "/no/such/directory", "chat", "Hi"},
-           {"chat", "--tools", "live", "Hi"}}) {
+           {"chat", "--tools", "live", "Hi"},
+           {"--provider", "chat", "--session", "", "-p", "Hi"}}) {
     const auto end = run(w, arguments);
     CAPTURE(json::serialize(json::value_from(arguments)));
     CAPTURE(end.err);
@@ -227,6 +240,52 @@ TEST_CASE("usage errors name what is wrong and touch nothing") {
   }
   CHECK(!fs::exists(w.database()));
   CHECK(w.server.requests().empty());
+}
+
+TEST_CASE("stream-json tells a turn with tools as it happens") {
+  auto both = shell_call("echo to-out; echo to-err >&2");
+  both.reasoning = {"thinking"};
+  world w({both, fakes::step::saying("Done.")});
+  const auto end = w.chat({"-o", "stream-json", "--permission-mode", "bypass", "Go"});
+  CHECK(end.status == 0);
+  check_stream(end, false);
+  std::map<std::string, std::string> of_type;
+  std::string order;
+  for (const auto& line : end.lines()) {
+    const std::string type(text_or(line, "type"));
+    if (!of_type.contains(type)) order += type + " ";
+    of_type[type] += json::serialize(line) + "\n";
+  }
+  CAPTURE(order);
+  CHECK(order.starts_with("session reasoning usage "));
+  CHECK(order.ends_with("tool_call tool_output tool_result text done "));
+  CHECK(contains(of_type["tool_output"], "to-out"));
+  CHECK(contains(of_type["tool_output"], "to-err"));
+  const auto result = parse_object(of_type["tool_result"]);
+  for (const auto* member : {"id", "name", "success", "output", "error", "duration_ms"})
+    CHECK(result.contains(member));
+}
+
+TEST_CASE("arguments that are no JSON are told as the model wrote them") {
+  world w({fakes::step::calling("shell", R"({"command":)"), fakes::step::saying("I give up.")});
+  const auto result = w.chat({"-o", "json", "Go"}).object();
+  REQUIRE(array_or_empty(result, "tool_calls").size() == 1);
+  const auto& call = array_or_empty(result, "tool_calls")[0].as_object();
+  CHECK(text_or(call, "arguments") == R"({"command":)");
+  CHECK(!bool_or(call, "success", true));
+  CHECK(!text_or(call, "error").empty());
+}
+
+TEST_CASE("quiet says nothing but the answer, and the configuration may choose the form") {
+  world w({shell_call("true"), fakes::step::saying("Done."), always(fakes::step::saying("ok"))});
+  const auto quiet = w.chat({"--quiet", "--permission-mode", "bypass", "Go"});
+  CHECK(quiet.out == "Done.\n");
+  CHECK(quiet.err.empty());
+  w.configure("[defaults]\noutput = \"json\"\n");
+  check_json(w.chat({"Go"}), false);
+  CHECK(w.chat({"--output", "text", "Go"}).out == "ok\n");
+  CHECK(run(w, {"-p", "Go", "-otext"}).out == "ok\n");
+  CHECK(run(w, {"chat", "-p", "Go", "--output=text"}).out == "ok\n");
 }
 
 TEST_CASE("a wrong file is told with its line and the nearest key") {
@@ -275,6 +334,7 @@ TEST_CASE("what is piped is appended to the prompt") {
   CHECK(contains(piped({"chat", "Review this"}, "the change\n"), R"(Review this\n\nthe change)"));
   CHECK(contains(piped({"chat"}, "only piped"), "only piped"));
   CHECK(contains(piped({"-p", "short form"}, ""), "short form"));
+  CHECK(contains(piped({"chat", "--", "--no-option"}, ""), "--no-option"));
   CHECK(contains(piped({"chat", "Bytes"}, "a\xff\xfe" "b"), "\xEF\xBF\xBD"));
 }
 
@@ -328,8 +388,8 @@ TEST_CASE("a reader that has gone ends the turn, and not with 0") {
     how.output_gone = true;
     const auto end = run(w, how);
     CHECK(end.in_time);
-    CHECK(end.status != 0);
-    CHECK(end.status < 128);  // no signal ended it
+    CHECK(end.status == 1);  // no signal ended it
+    if (form == "text") CHECK(contains(end.err, "standard output was closed"));
   }
 }
 
