@@ -1,17 +1,29 @@
 #include "host/runtime/from_config.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "host/runtime/config/secret.hpp"
 
 namespace rustic::runtime {
 namespace {
 
+// Plugins never see a key: one that is written into a file is named by its place.
+constexpr std::string_view literal_scheme = "config:";
+
+bool is_literal(std::string_view key) {
+  return !key.empty() && !key.starts_with("env:") && !key.starts_with("file:") &&
+         !key.starts_with("cmd:");
+}
+std::string literal_name(const config::provider_settings& one) {
+  return std::string(literal_scheme) + "providers." + one.name + ".api_key";
+}
+
 json::object provider_section(const config::provider_settings& one) {
   json::object section = one.section;
   section["type"] = one.type;
   if (!one.base_url.empty()) section["base_url"] = one.base_url;
-  if (!one.api_key.empty()) section["api_key"] = one.api_key;
+  if (!one.api_key.empty()) section["api_key"] = is_literal(one.api_key) ? literal_name(one) : one.api_key;
   if (!one.model.empty()) section["model"] = one.model;
   if (one.from_environment) {
     section["found"] = true;
@@ -67,7 +79,11 @@ options from_config(const config::configuration& configuration, const config::su
   out.state_directory = view.paths.state_dir;
   out.data_directory = view.paths.data_dir;
   out.cache_directory = view.paths.cache_dir;
-  out.resolve_secret = [around](const std::string& reference) {
+  std::map<std::string, std::string> literals;
+  for (const auto& one : view.providers)
+    if (is_literal(one.api_key)) literals[literal_name(one)] = one.api_key;
+  out.resolve_secret = [around, literals = std::move(literals)](const std::string& reference) {
+    if (const auto known = literals.find(reference); known != literals.end()) return known->second;
     return config::resolve_secret(reference, around).value;
   };
   return out;
