@@ -405,6 +405,7 @@ task<void> turn::leave(const error* problem) {
   if (problem) addition["messages"] = last_words(*problem);
   addition["operations"] = json::array{std::move(release)};
   addition["changes"] = json::object{{"usage", record_.usage.to_json()}};
+  if (calls_run_ > 0) addition["journal_done"] = true;
   std::optional<error> failed;
   try {
     co_await append(std::move(addition), true);

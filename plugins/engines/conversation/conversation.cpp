@@ -200,6 +200,8 @@ task<std::string> append(context& ctx, const json::object& body) {
     operations.push_back(with_method(std::move(addition), "messages.append"));
   }
   for (const auto& operation : array_or_empty(body, "operations")) operations.push_back(operation);
+  if (bool_or(body, "journal_done"))  // every result is in a message now
+    operations.push_back(with_method({{"stream", "session:" + id + "/calls"}}, "journal.delete"));
   if (const auto& records = array_or_empty(body, "journal"); !records.empty())
     operations.push_back(with_method(
         {{"stream", "session:" + id + "/calls"}, {"records", records}}, "journal.append"));
