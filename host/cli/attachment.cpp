@@ -121,7 +121,7 @@ json::array message_parts(std::string_view text, const fs::path& workspace,
     std::error_code problem;
     const auto file = std::find_if(
         one.readings.begin(), one.readings.end(),
-        [&](const std::string& name) { return fs::is_regular_file(below(workspace, name), problem); });
+        [&](const auto& name) { return fs::is_regular_file(below(workspace, name), problem); });
     if (file == one.readings.end()) {
       const auto& name = one.readings.back();
       const auto path = below(workspace, name);
@@ -163,16 +163,16 @@ completion complete_path(std::string_view before, const fs::path& workspace) {
   const auto beginning = slash == std::string::npos ? typed : typed.substr(slash + 1);
   std::error_code problem;
   std::size_t looked_at = 0;
-  for (fs::directory_iterator at(directory.empty() ? workspace : below(workspace, directory), problem),
-       end;
+  const auto folder = directory.empty() ? workspace : below(workspace, directory);
+  for (fs::directory_iterator at(folder, problem), end;
        !problem && at != end && out.offers.size() < completions_max &&
        looked_at < directory_entries_max;
        at.increment(problem), ++looked_at) {
     const auto name = at->path().filename().string();
     if (!name.starts_with(beginning) || (beginning.empty() && name.starts_with('.'))) continue;
     // A name that a terminal or a quoted word cannot hold is not offered.
-    if (!is_utf8(name) || visible(name) != name || name.find_first_of("\"\n\t") != std::string::npos)
-      continue;
+    if (!is_utf8(name) || visible(name) != name) continue;
+    if (name.find_first_of("\"\n\t") != std::string::npos) continue;
     std::error_code ignored;
     const bool is_directory = at->is_directory(ignored);
     const bool quotes = quoted || (directory + name).find_first_of(" (") != std::string::npos;

@@ -223,6 +223,8 @@ line_editor::line_editor(std::filesystem::path history_file, signal_watch& signa
   el_set(me.editor, EL_PROMPT, &state::show_prompt);
   el_set(me.editor, EL_EDITOR, "emacs");
   el_set(me.editor, EL_SIGNAL, 0);
+  // A pasted "\r\n" has to arrive as that.
+  el_set(me.editor, EL_SETTY, "-d", "-icrnl", "-inlcr", nullptr);
   el_set(me.editor, EL_HIST, ::history, me.history);
   el_set(me.editor, EL_GETCFN, &state::read_character);
   el_set(me.editor, EL_ADDFN, "rustic-complete", "Complete", &state::tab);
@@ -270,6 +272,8 @@ line_editor::result line_editor::read_one(const std::string& prompt) {
   me.anything_typed = false;
   (void)me.signals.take_terminal_change();
   el_resize(me.editor);
+  // Before the prompt is shown: libedit alone would do it after, and a Ctrl-D between got lost.
+  el_set(me.editor, EL_PREP_TERM, 1);
   int count = 0;
   const char* line = el_gets(me.editor, &count);
   result out;

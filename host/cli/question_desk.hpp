@@ -1,4 +1,4 @@
-// host/cli/question_desk.hpp - rustic.ask of the terminal: questions of plugins wait for the person.
+// host/cli/question_desk.hpp - rustic.ask of the terminal: questions of plugins to the person.
 #pragma once
 #include <deque>
 #include <functional>
@@ -11,7 +11,7 @@
 namespace rustic::cli {
 
 // Questions are put one after another in the order of their arrival, on standard output. Threads:
-// questions arrive and are withdrawn on any thread; serve and the destructor belong to the main one.
+// questions arrive and are withdrawn on any thread; the rest belongs to the main one.
 class question_desk {
  public:
   // Offers rustic.ask/default. `before` is called on the main thread before a question is shown.
@@ -23,8 +23,8 @@ class question_desk {
 
   // Readable while a question waits.
   int descriptor() const noexcept { return wake_; }
-  // Puts the oldest question to the person. The signal that ended it, if one did. A question that is
-  // withdrawn while it is shown (its call was cancelled, its time is over) goes away by itself.
+  // Puts the oldest question to the person. The signal that ended it, if one did. A question that
+  // is withdrawn while it is shown (its call was cancelled, its time is over) goes away by itself.
   std::optional<int> serve(signal_watch& signals);
 
  private:

@@ -184,7 +184,7 @@ void repl_report::end(const json::object& result) {
   const auto* problem = find(result, "error");
   if (!problem || !problem->is_object()) {
     if (const auto limit = text_or(result, "limit"); !limit.empty())
-      status("! stopped: the limit " + visible(limit) + " was reached; say \"go on\" to go on", false);
+      status("! stopped: the limit " + visible(limit) + " was reached; \"go on\" goes on", false);
     return;
   }
   const auto& object = problem->get_object();

@@ -8,8 +8,8 @@
 
 namespace rustic::cli {
 
-// The answer as it comes, each tool call with the beginning of its output, and how it all ended. All on
-// standard output. Threads: the main thread.
+// The answer as it comes, each tool call with the beginning of its output, and how it all ended.
+// All on standard output. Threads: the main thread.
 class repl_report final : public turn_report {
  public:
   // `color`: escape sequences may be written at all. `columns`: of the terminal, 0 unknown.

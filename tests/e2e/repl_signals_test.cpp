@@ -55,7 +55,7 @@ long resident_kib(pid_t pid) {
 TEST_CASE("Ctrl-C stops an answer within a second, keeps what was said, and goes on") {
   auto slow = step::saying("");
   slow.text = {"partial words ", "never"};
-  slow.stall_after_events = 1;
+  slow.stall_after_events = 2;  // the first one only opens the message
   repl_world w({slow, step::saying("Fine.")});
   auto& t = w.at_prompt();
   t.send("go\r");
@@ -74,7 +74,7 @@ TEST_CASE("Ctrl-C stops an answer within a second, keeps what was said, and goes
 TEST_CASE("what is typed during an answer waits for the prompt") {
   auto slow = step::saying("");
   slow.text = {"begin ", "end."};
-  slow.stall_after_events = 1;
+  slow.stall_after_events = 2;  // the first one only opens the message
   repl_world w({slow, step::saying("Second.")});
   auto& t = w.at_prompt();
   t.send("go\r");
@@ -104,7 +104,7 @@ TEST_CASE("Ctrl-C at the prompt clears; a second one leaves, the terminal as it 
   REQUIRE(w.wait_prompt(at));
   // A line in between makes the next one the first again.
   w.run("whole", "Fine.");
-  CHECK(!has(w.server.requests()[0].body, "half"));
+  CHECK(!has(w.server.requests()[0].body, "half a thought"));
   at = t.mark();
   t.send(ctrl_c);
   at = t.wait_for("(Ctrl-C again", at);
@@ -121,7 +121,7 @@ TEST_CASE("Ctrl-C at the prompt clears; a second one leaves, the terminal as it 
 TEST_CASE("SIGTERM leaves with 143 and the terminal as it was, at the prompt and in a turn") {
   auto slow = step::saying("");
   slow.text = {"begin ", "never"};
-  slow.stall_after_events = 1;
+  slow.stall_after_events = 2;  // the first one only opens the message
   repl_world w({slow});
   for (const bool in_turn : {false, true}) {
     CAPTURE(in_turn);
@@ -174,6 +174,25 @@ TEST_CASE("Ctrl-C while a tool runs ends the tool's processes") {
   CHECK(t.wait_for("Next.", at) != npos);
 }
 
+TEST_CASE("a question takes no key from before it, and goes away when its time is over") {
+  auto slow = step::calling("shell", R"({"command":"touch made"})");
+  slow.text = {"thinking aloud "};
+  slow.stall_after_events = 2;
+  repl_world w({slow, step::saying("Then not.")});
+  w.configure("[plugin.permission]\nask_timeout = \"1500ms\"\n");
+  auto& t = w.at_prompt();
+  t.send("go\r");
+  REQUIRE(t.wait_for("thinking aloud") != npos);
+  t.send("y");
+  w.server.release();
+  auto at = t.wait_for("Press y");
+  REQUIRE(at != npos);
+  at = t.wait_for("withdrawn", at);
+  REQUIRE(at != npos);
+  REQUIRE(t.wait_for("Then not.", at) != npos);
+  CHECK(!std::filesystem::exists(w.work / "made"));
+}
+
 TEST_CASE("60 columns, and a terminal that is resized while a line is typed") {
   repl_world w({step::calling("shell", R"({"command":"echo a long command line that has to be cut to fit into the terminal"})"),
                 step::saying("Done.")});
@@ -211,7 +230,8 @@ TEST_CASE("no plugin is opened before the first words, few after them") {
 }
 
 TEST_CASE("an idle prompt does not wake up" * doctest::description("slow")) {
-  repl_world w({step::saying("Hello.")});
+  repl_world w({step::calling("shell", R"({"command":"echo hello"})"), step::saying("Hello.")});
+  w.configure("[permissions]\nmode = \"bypass\"\n");
   auto& t = w.at_prompt();
   const auto begin_kib = resident_kib(t.pid());
   w.run("hi", "Hello.");

@@ -32,6 +32,7 @@ TEST_CASE("the banner, an answer piece by piece, and the way out") {
   REQUIRE(end != npos);
   REQUIRE(w.wait_prompt(end));
   t.send(ctrl_d);
+  CAPTURE(t.raw());
   const int status = t.wait_exit();
   REQUIRE(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 0);
@@ -218,7 +219,9 @@ TEST_CASE("several lines: a trailing backslash, and a paste that is not run line
   t.send(" end\r");
   REQUIRE(t.wait_for("Two.", at) != npos);
   REQUIRE(w.server.requests().size() == 2);
-  CHECK(has(w.server.requests()[1].body, "alpha\\nbeta\\ngamma end"));
+  const auto body = w.server.requests()[1].body;
+  CAPTURE(body);
+  CHECK(has(body, "alpha\\nbeta\\ngamma end"));
 }
 
 TEST_CASE("UTF-8 is typed, shown and sent, whatever the locale") {
