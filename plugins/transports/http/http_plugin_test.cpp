@@ -262,3 +262,29 @@ TEST_CASE("a wrong configuration is refused with its member") {
   CHECK(host.create(R"({"idle_timeout":"soon"})", &problem) == RAI_INVALID_ARGUMENT);
   CHECK(problem.find("idle_timeout") != std::string::npos);
 }
+
+TEST_CASE("https through the built plugin, which opens OpenSSL when it is needed") {
+  test_certificate certificate("DNS:localhost");
+  const auto serve = [](peer& p) {
+    while (!p.read_request().empty()) p.send(answer("safe"));
+  };
+  test_server trusted(serve, certificate.context());
+  call_record record, refused;
+  rai_op op;
+  const std::string body = R"({"url":")" + trusted.url() + R"("})";
+  small_host host;
+  REQUIRE(host.create(R"({"ca_file":")" + certificate.file() + R"("})") == RAI_OK);
+  host.call(record, body, op);
+  REQUIRE(record.wait_finished());
+  CHECK(record.status == RAI_OK);
+  CHECK(record.events == "safe");
+  op.release(op.self);
+
+  small_host stranger;
+  REQUIRE(stranger.create("{}") == RAI_OK);
+  stranger.call(refused, body, op);
+  REQUIRE(refused.wait_finished());
+  CHECK(refused.status == RAI_UNAVAILABLE);
+  CHECK(refused.body.find("certificate") != std::string::npos);
+  op.release(op.self);
+}
