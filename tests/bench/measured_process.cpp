@@ -52,6 +52,7 @@ cost run(const command& what, const std::function<void(pid_t)>& meanwhile) {
     const int null = open("/dev/null", O_RDWR);
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);
+    dup2(null, STDERR_FILENO);
     if (!what.directory.empty() && chdir(what.directory.c_str()) != 0) _exit(126);
     execve(words[0], words.data(), environment.data());
     _exit(127);

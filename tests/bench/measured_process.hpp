@@ -25,8 +25,8 @@ struct cost {
   int exit_status = 0;        // 128 + the signal when one ended it
 };
 
-// Runs it to its end with standard input and output at /dev/null; standard error stays. `meanwhile`
-// is called once after the start, with the process id. Throws std::runtime_error.
+// Runs it to its end with its standard streams at /dev/null. `meanwhile` is called once after the
+// start, with the process id. Throws std::runtime_error.
 cost run(const command& what, const std::function<void(pid_t)>& meanwhile = {});
 
 // Runs it to its end and gives its standard output. Throws when it fails.
