@@ -97,7 +97,7 @@ struct line_editor::state {
       if (marks_pastes) std::fputs(paste_marks_on, stdout);
     }
     el_resize(editor);
-    std::fputs("\r\x1b[J", stdout);
+    std::fputs(marks_pastes ? "\r\x1b[J" : "\r", stdout);
     std::fflush(stdout);
     el_set(editor, EL_REFRESH);
   }

@@ -71,6 +71,44 @@ TEST_CASE("Ctrl-C stops an answer within a second, keeps what was said, and goes
   CHECK(has(w.server.requests().back().body, "partial words"));
 }
 
+TEST_CASE("a second Ctrl-C after the one that stopped the answer leaves") {
+  auto slow = step::saying("");
+  slow.text = {"partial words ", "never"};
+  slow.stall_after_events = 2;  // the first one only opens the message
+  repl_world w({slow});
+  auto& t = w.start();
+  const auto before = t.mode();
+  REQUIRE(w.wait_prompt(0));
+  t.send("go\r");
+  REQUIRE(t.wait_for("partial words") != npos);
+  t.send(ctrl_c);
+  const auto at = t.wait_for("(stopped");
+  REQUIRE(at != npos);
+  REQUIRE(w.wait_prompt(at));
+  t.send(ctrl_c);
+  const int status = t.wait_exit();
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 130);
+  CHECK(same(before, t.mode()));
+}
+
+TEST_CASE("a stopped program that goes on edits its line again") {
+  repl_world w({step::saying("Fine.")});
+  auto& t = w.at_prompt();
+  t.send("half");
+  REQUIRE(t.wait_until([&] { return t.shows("> half"); }));
+  kill(t.pid(), SIGSTOP);
+  int status = 0;
+  REQUIRE(waitpid(t.pid(), &status, WUNTRACED) == t.pid());
+  REQUIRE(WIFSTOPPED(status));
+  const auto from = t.mark();
+  kill(t.pid(), SIGCONT);
+  REQUIRE(t.wait_for("half", from) != npos);
+  t.send(" done\r");
+  REQUIRE(t.wait_for("Fine.", from) != npos);
+  CHECK(has(w.server.requests()[0].body, "half done"));
+}
+
 TEST_CASE("what is typed during an answer waits for the prompt") {
   auto slow = step::saying("");
   slow.text = {"begin ", "end."};

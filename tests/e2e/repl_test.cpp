@@ -185,6 +185,38 @@ TEST_CASE("files are attached, and what cannot be is said") {
   CHECK(has(requests[0].body, "data:image/png;base64,iVBORw0KGgo"));
 }
 
+TEST_CASE("Tab lists what is possible and goes as far as it is certain") {
+  repl_world w({});
+  w.write("part-one.txt", "1");
+  w.write("part-two.txt", "2");
+  std::filesystem::create_directories(w.work / "folder");
+  auto& t = w.at_prompt();
+  t.send("@pa\t");
+  REQUIRE(t.wait_until([&] { return t.shows("> @part-"); }));
+  t.send("\t");
+  REQUIRE(t.wait_until([&] { return t.shows("@part-one.txt") && t.shows("@part-two.txt"); }));
+  t.send("t\t");
+  REQUIRE(t.wait_until([&] { return t.shows("> @part-two.txt"); }));
+  t.send("and @fo\t");
+  REQUIRE(t.wait_until([&] { return t.shows("and @folder/"); }));
+  t.send("\x15/perm\t\t");
+  REQUIRE(t.wait_until([&] { return t.shows("accept-edits") && t.shows("bypass"); }));
+  t.send("by\t\r");
+  CHECK(t.wait_for("is now bypass") != npos);
+}
+
+TEST_CASE("a terminal that can do nothing gets no escape sequences") {
+  repl_world w({shell("echo out"), step::saying("Plain.")});
+  w.with.environment["TERM"] = "dumb";
+  auto& t = w.at_prompt();
+  t.send("go\r");
+  const auto at = t.wait_for("Press y");
+  REQUIRE(at != npos);
+  t.send("y");
+  REQUIRE(t.wait_for("Plain.", at) != npos);
+  CHECK(!has(t.raw(), "\x1b"));
+}
+
 TEST_CASE("history survives, is private, and the up key brings it back") {
   repl_world w({step::saying("One."), step::saying("Two.")});
   w.at_prompt();
