@@ -11,8 +11,8 @@
 namespace rustic::cli {
 
 // The parts of a message: the text as typed, then one part for each @path that names a readable
-// file (a quoted "@\"a b\"" too): text files as text, images as images. Words such as @someone that name
-// nothing stay words. What could not be attached is said in `problems`.
+// file (a quoted "@\"a b\"" too): text files as text, images as images. Words such as
+// @someone that name nothing stay words. What could not be attached is said in `problems`.
 json::array message_parts(std::string_view text, const std::filesystem::path& workspace,
                           std::vector<std::string>& problems);
 

@@ -49,7 +49,8 @@ std::string to_table(const std::vector<std::string>& heading,
   }
   std::vector<std::size_t> widths(heading.size());
   for (const auto& row : all)
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], columns_of(row[i]));
+    for (std::size_t i = 0; i < row.size(); ++i)
+      widths[i] = std::max(widths[i], columns_of(row[i]));
   std::string out;
   for (const auto& row : all) {
     std::string line;

@@ -28,8 +28,8 @@ struct key_press {
   std::optional<int> signal;
   bool withdrawn = false;     // `withdrawn_descriptor` became readable
 };
-// One key, not echoed; cursor keys and pasted text count for nothing. The terminal is as before when
-// this returns.
+// One key, not echoed; cursor keys and pasted text count for nothing. The terminal is as before
+// when this returns.
 key_press read_key(signal_watch& signals, int withdrawn_descriptor = -1);
 // Drops what was typed and not read yet: it was not meant for what comes now.
 void drop_typed_ahead();
@@ -42,8 +42,8 @@ struct line_read {
 line_read read_line(signal_watch& signals, bool secret, int withdrawn_descriptor = -1);
 
 // Text from a model, a tool or a file that comes in pieces, without anything that a terminal would
-// obey: escape sequences (also those that two pieces share) and control characters vanish, line ends
-// and tabs stay.
+// obey: escape sequences (also those that two pieces share) and control characters vanish, line
+// ends and tabs stay.
 class safe_text {
  public:
   std::string pass(std::string_view piece);

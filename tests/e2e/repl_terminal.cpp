@@ -152,7 +152,8 @@ std::vector<std::string> pty_program::screen() const {
       if (column > 0) --column;
     } else if (c == 0x1b && i + 1 < raw_.size() && raw_[i + 1] == '[') {
       std::string parameters;
-      for (i += 2; i < raw_.size() && (raw_[i] < 0x40 || raw_[i] > 0x7e); ++i) parameters += raw_[i];
+      for (i += 2; i < raw_.size() && (raw_[i] < 0x40 || raw_[i] > 0x7e); ++i)
+        parameters += raw_[i];
       if (i >= raw_.size()) break;
       int count = parameters.empty() || parameters[0] == '?' ? 0 : atoi(parameters.c_str());
       const auto steps = static_cast<std::size_t>(std::max(count, 1));

@@ -1,4 +1,4 @@
-// repl_terminal.hpp - for tests: a program in a pseudo terminal, its output and the screen it makes.
+// repl_terminal.hpp - for tests: a program in a pseudo terminal, and the screen that it makes.
 #pragma once
 #include <sys/types.h>
 #include <termios.h>
