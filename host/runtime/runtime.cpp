@@ -150,6 +150,9 @@ void runtime::wire_storage() {
                   known.empty() ? "no storage plugin was found; see: rustic-ai plugin list"
                                 : "the backends are: " + known);
   }
+  // A replay makes the recorded session again, under its own id: beside the real one it has no place.
+  if (text_or(options_.recorder, "mode") == "replay" && offers("rustic.storage/memory"))
+    backend = "memory";
   if (backend == "sqlite" && offers("rustic.storage/memory")) {
     const std::filesystem::path file(std::string(text_or(options_.storage, "connection_string")));
     const auto directory = file.empty() ? options_.data_directory : file.parent_path();
