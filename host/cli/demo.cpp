@@ -78,15 +78,15 @@ exit_code demo(program& with, signal_watch& signals) {
 
   runtime::options options = runtime::from_config(with.configuration(), with.around(), executable);
   set_demo_stage(
-      options,
-      {{"type", "openai"}, {"base_url", "http://127.0.0.1:9/v1"}, {"model", "recording"}},
+      options, {{"type", "openai"}, {"base_url", "http://127.0.0.1:9/v1"}, {"model", "recording"}},
       {{"mode", "replay"}, {"file", (shared / "demo.jsonl").string()}, {"tools", "live"}});
   runtime::runtime runtime(std::move(options));
 
   const bool color = color_terminal(STDOUT_FILENO, with.global().no_color);
-  std::printf("%sThis is a recording.%s The model's words were recorded; no model is asked now.\n"
-              "The tools run for real, in %s.\n\n",
-              color ? "\x1b[1m" : "", color ? "\x1b[0m" : "", scratch.path().c_str());
+  std::printf(
+      "%sThis is a recording.%s The model's words were recorded; no model is asked now.\n"
+      "The tools run for real, in %s.\n\n",
+      color ? "\x1b[1m" : "", color ? "\x1b[0m" : "", scratch.path().c_str());
   std::fflush(stdout);
 
   json::object context{{"workspace", scratch.path().string()}, {"interactive", false}};
@@ -127,7 +127,8 @@ exit_code demo(program& with, signal_watch& signals) {
     if (signal) return exit_code::interrupted;
     if (!outcome.ok()) return exit_code::turn_failed;
   }
-  std::puts("That was the demo. With a model of your own:  export OPENAI_API_KEY=...  and run rustic-ai");
+  std::puts(
+      "That was the demo. With a model of your own:  export OPENAI_API_KEY=...  and run rustic-ai");
   return exit_code::done;
 }
 }  // namespace rustic::cli

@@ -189,7 +189,8 @@ TEST_CASE("a plugin that is switched off offers nothing") {
   CHECK(w.created.empty());
 }
 
-TEST_CASE("a reload lets calls in flight finish on the old one and gives new calls to the new one") {
+TEST_CASE(
+    "a reload lets calls in flight finish on the old one and gives new calls to the new one") {
   world w;
   service gate;
   w.b.provide("rustic.test/gate", gate);

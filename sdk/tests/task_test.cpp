@@ -36,7 +36,9 @@ constexpr int tasks_count = 1'000'000;
 constexpr int tasks_count = 5'000;
 #endif
 
-task<int> number(int value) { co_return value; }
+task<int> number(int value) {
+  co_return value;
+}
 task<int> broken() {
   throw std::runtime_error("broken");
   co_return 0;

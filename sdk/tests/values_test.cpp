@@ -53,7 +53,8 @@ TEST_CASE("durations have a unit") {
   CHECK(parse_duration_ms("2m", "x") == 120'000);
   CHECK(parse_duration_ms("1h", "x") == 3'600'000);
   CHECK(parse_duration_ms("1d", "x") == 86'400'000);
-  for (const auto* bad : {"", "5", "s", "-1s", "5 s", "5sec", "nan", "inf", "infs", "nans", "1e300d"})
+  for (const auto* bad :
+       {"", "5", "s", "-1s", "5 s", "5sec", "nan", "inf", "infs", "nans", "1e300d"})
     CHECK_THROWS_AS(parse_duration_ms(bad, "x"), failure);
   CHECK(duration_ms_or(parse_object(R"({"t":"2s"})"), "t", 9) == 2000);
   CHECK(duration_ms_or(parse_object("{}"), "t", 9) == 9);
@@ -62,9 +63,9 @@ TEST_CASE("durations have a unit") {
 
 TEST_CASE("any bytes become UTF-8, and cuts keep code points whole") {
   CHECK(to_utf8("a\xC3\xA9") == "a\xC3\xA9");
-  CHECK(to_utf8("\xC0\x80") == "\xEF\xBF\xBD\xEF\xBF\xBD");      // overlong
-  CHECK(to_utf8("\xED\xA0\x80x") != "\xED\xA0\x80x");             // surrogate
-  CHECK(to_utf8("\xF4\x90\x80\x80") != "\xF4\x90\x80\x80");       // beyond U+10FFFF
+  CHECK(to_utf8("\xC0\x80") == "\xEF\xBF\xBD\xEF\xBF\xBD");  // overlong
+  CHECK(to_utf8("\xED\xA0\x80x") != "\xED\xA0\x80x");        // surrogate
+  CHECK(to_utf8("\xF4\x90\x80\x80") != "\xF4\x90\x80\x80");  // beyond U+10FFFF
   CHECK(to_utf8("cut \xE2\x82") == "cut \xEF\xBF\xBD\xEF\xBF\xBD");
   for (int byte = 0; byte < 256; ++byte) {
     const std::string text{'a', static_cast<char>(byte), 'b'};
@@ -76,7 +77,8 @@ TEST_CASE("any bytes become UTF-8, and cuts keep code points whole") {
 }
 
 TEST_CASE("an error goes to its body and back; any body is read") {
-  error one{status_code::unavailable, "it broke \xFF", "try again", 1500, json::object{{"kind", "x"}}};
+  error one{status_code::unavailable, "it broke \xFF", "try again", 1500,
+            json::object{{"kind", "x"}}};
   const auto back = read_error(status_code::unavailable, error_body(one));
   CHECK(back.code == status_code::unavailable);
   CHECK(back.message == "it broke \xEF\xBF\xBD");
@@ -106,7 +108,8 @@ TEST_CASE("whatever was thrown becomes an error") {
     return error{};
   };
   CHECK(caught([] { throw failure(status_code::aborted, "m", "h"); }).code == status_code::aborted);
-  CHECK(caught([] { throw std::runtime_error("plain"); }).message.find("plain") != std::string::npos);
+  CHECK(caught([] { throw std::runtime_error("plain"); }).message.find("plain") !=
+        std::string::npos);
   CHECK(caught([] { throw std::bad_alloc(); }).code == status_code::resource_exhausted);
   CHECK(!caught([] { throw 42; }).message.empty());
 }

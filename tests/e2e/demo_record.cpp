@@ -1,4 +1,5 @@
-// tests/e2e/demo_record.cpp - rustic-demo-record: plays the demo's script against the fake model and writes the recording that is shipped.
+// tests/e2e/demo_record.cpp - rustic-demo-record: plays the demo's script against the fake model
+// and writes the recording that is shipped.
 //
 // usage: rustic-demo-record SHARE_DEMO_DIRECTORY PLUGIN_DIRECTORY
 #include <stdlib.h>
@@ -52,7 +53,8 @@ void record(const fs::path& share, const fs::path& plugins, const fs::path& scra
           throw failure(status_code::internal, "a tool failed: " + json::serialize(call));
     }
   }
-  // The tools run for real when it is played: their results, and with them the paths of this run, go.
+  // The tools run for real when it is played: their results, and with them the paths of this run,
+  // go.
   std::ifstream in(whole);
   std::ofstream out(share / "demo.jsonl", std::ios::trunc);
   for (std::string line; std::getline(in, line);)

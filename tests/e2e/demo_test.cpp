@@ -1,4 +1,5 @@
-// tests/e2e/demo_test.cpp - the shipped demo: from an empty home, without a network, also after an installation.
+// tests/e2e/demo_test.cpp - the shipped demo: from an empty home, without a network, also after an
+// installation.
 #include <doctest/doctest.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -37,9 +38,10 @@ struct ended {
 ended run_demo(const fs::path& program, const scratch& in) {
   const std::string alone =
       system("unshare -rn true 2>/dev/null") == 0 ? "unshare -rn " : std::string();
-  const std::string command = "cd '" + (in.path / "home").string() + "' && env -i PATH=/usr/bin:/bin HOME='" +
-                              (in.path / "home").string() + "' TMPDIR='" + (in.path / "tmp").string() +
-                              "' " + alone + "'" + program.string() + "' demo 2>&1 < /dev/null";
+  const std::string command =
+      "cd '" + (in.path / "home").string() + "' && env -i PATH=/usr/bin:/bin HOME='" +
+      (in.path / "home").string() + "' TMPDIR='" + (in.path / "tmp").string() + "' " + alone + "'" +
+      program.string() + "' demo 2>&1 < /dev/null";
   ended out;
   FILE* pipe = popen(command.c_str(), "r");
   REQUIRE(pipe);
@@ -57,20 +59,22 @@ void check_demo(const fs::path& program) {
   CHECK(run.code == 0);
   CHECK(run.output.find("This is a recording.") != std::string::npos);
   CHECK(run.output.find("shell") != std::string::npos);
-  CHECK(run.output.find("-.-") != std::string::npos);         // what the lamp really showed
-  CHECK(run.output.find("O  ---") != std::string::npos);      // and shows now
+  CHECK(run.output.find("-.-") != std::string::npos);     // what the lamp really showed
+  CHECK(run.output.find("O  ---") != std::string::npos);  // and shows now
   CHECK(run.output.find("failed") == std::string::npos);
   CHECK(fs::is_empty(in.path / "tmp"));  // the scratch directory is gone
 }
 }  // namespace
 
-TEST_CASE("the demo plays from an empty home and cleans up") { check_demo(PROGRAM); }
+TEST_CASE("the demo plays from an empty home and cleans up") {
+  check_demo(PROGRAM);
+}
 
 TEST_CASE("the demo plays from where it was installed") {
   const scratch in;
   const auto prefix = in.path / "prefix";
-  const std::string command = "cmake --install '" BUILD_DIRECTORY "' --prefix '" + prefix.string() + "' > '" +
-                              (in.path / "log").string() + "' 2>&1";
+  const std::string command = "cmake --install '" BUILD_DIRECTORY "' --prefix '" + prefix.string() +
+                              "' > '" + (in.path / "log").string() + "' 2>&1";
   std::ifstream log(in.path / "log");
   REQUIRE(system(command.c_str()) == 0);
   check_demo(prefix / "bin/rustic-ai");

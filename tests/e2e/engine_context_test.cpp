@@ -1,4 +1,5 @@
-// tests/e2e/engine_context_test.cpp - the SDK's two forms of handlers in a real kernel, through a real plugin file.
+// tests/e2e/engine_context_test.cpp - the SDK's two forms of handlers in a real kernel, through a
+// real plugin file.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -35,11 +36,16 @@ struct world {
       entry.name = id;
       entry.attributes = "{}";
       other.about.provides.push_back(entry);
-      more.push_back(std::make_unique<loader>(b.k, loader::settings{
-          [id](const manifest&) {
-            return std::string("{\"blockings\":[],\"coroutines\":[\"rustic.interceptor/") + id + "\"]}";
-          },
-          {}, {}, {}, {}}));
+      more.push_back(std::make_unique<loader>(
+          b.k, loader::settings{
+                   [id](const manifest&) {
+                     return std::string("{\"blockings\":[],\"coroutines\":[\"rustic.interceptor/") +
+                            id + "\"]}";
+                   },
+                   {},
+                   {},
+                   {},
+                   {}}));
       more.back()->add(other);
     }
     int order = 0;
@@ -91,7 +97,8 @@ TEST_CASE("whatever a handler throws becomes a status, in both forms") {
   CHECK(w.b.violations().empty());
 }
 
-TEST_CASE("cancelled while it waits for another, a handler of either form ends, and so does the other") {
+TEST_CASE(
+    "cancelled while it waits for another, a handler of either form ends, and so does the other") {
   world w;
   service gate;
   gate.on_cancel = [&](rai_call id) { w.b.k.finish(id, RAI_CANCELLED, str("{}")); };
@@ -109,7 +116,8 @@ TEST_CASE("cancelled while it waits for another, a handler of either form ends, 
   CHECK(w.b.violations().empty());
 }
 
-TEST_CASE("events come in order through pauses, and a resume that races with the pause loses nothing") {
+TEST_CASE(
+    "events come in order through pauses, and a resume that races with the pause loses nothing") {
   world w;
   for (const auto* form : forms) {
     for (const auto* method : {"emit", "pass"}) {
@@ -134,9 +142,9 @@ TEST_CASE("events come in order through pauses, and a resume that races with the
         }
       });
       const bool pass = std::string_view(method) == "pass";
-      id = w.start(who, form, method,
-                   pass ? R"({"target":"rustic.test/co","method":"emit","count":500})"
-                        : R"({"count":500})");
+      id = w.start(
+          who, form, method,
+          pass ? R"({"target":"rustic.test/co","method":"emit","count":500})" : R"({"count":500})");
       const bool finished = who.wait_finished();
       over = true;
       other.join();
@@ -164,7 +172,8 @@ TEST_CASE("a receiver that says stop ends the emitter") {
   }
 }
 
-TEST_CASE("many calls that finish at once, through three interceptors, need no more stack than one") {
+TEST_CASE(
+    "many calls that finish at once, through three interceptors, need no more stack than one") {
   world w(true);
   service leaf;
   leaf.with_op = false;

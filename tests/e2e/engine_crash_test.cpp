@@ -1,4 +1,5 @@
-// tests/e2e/engine_crash_test.cpp - a process that is killed in the middle of a turn: what was acknowledged is there, and the session goes on.
+// tests/e2e/engine_crash_test.cpp - a process that is killed in the middle of a turn: what was
+// acknowledged is there, and the session goes on.
 #include "engine_world.hpp"
 
 #include <poll.h>
@@ -123,7 +124,9 @@ void check_whole(engine_world& w, const outcome& run) {
   CHECK(after.size() > before.size());
 }
 
-engine_world sqlite_world(int turns) { return engine_world(busy_script(turns), "sqlite"); }
+engine_world sqlite_world(int turns) {
+  return engine_world(busy_script(turns), "sqlite");
+}
 }  // namespace
 
 TEST_CASE("killed at every event of a turn, a session goes on with all that was acknowledged") {
@@ -159,10 +162,12 @@ TEST_CASE("killed between the stored call and its result: the call is answered a
     w.provide_never(rt);
     const auto session = w.session(rt);
     (void)!write(ends[1], session.data(), session.size());
-    w.turn(rt, session, "Go", {}, [&](std::size_t, const runtime::call_event& event, runtime::root_call&) {
-      if (event.kind == RAI_EVENT_JSON && text_or(parse_object(event.text), "type") == "tool_call")
-        (void)!write(ends[1], "\n", 1);
-    });
+    w.turn(rt, session, "Go", {},
+           [&](std::size_t, const runtime::call_event& event, runtime::root_call&) {
+             if (event.kind == RAI_EVENT_JSON &&
+                 text_or(parse_object(event.text), "type") == "tool_call")
+               (void)!write(ends[1], "\n", 1);
+           });
     _exit(0);
   }
   close(ends[1]);

@@ -1,4 +1,5 @@
-// tests/e2e/engine_faults_test.cpp - turns that are cancelled at every event, run out of time, lose their storage or their session.
+// tests/e2e/engine_faults_test.cpp - turns that are cancelled at every event, run out of time, lose
+// their storage or their session.
 #include "engine_world.hpp"
 
 #include <sys/wait.h>
@@ -30,9 +31,10 @@ TEST_CASE("cancelled after any event, a turn leaves a whole conversation that go
     engine_world w(eventful());
     runtime::runtime rt(w.options);
     const auto session = w.session(rt);
-    const auto result = w.turn(rt, session, "Go", {}, [&](std::size_t number, const auto&, auto& call) {
-      if (number == k) call.cancel();
-    });
+    const auto result =
+        w.turn(rt, session, "Go", {}, [&](std::size_t number, const auto&, auto& call) {
+          if (number == k) call.cancel();
+        });
     CHECK((result.status == status_code::cancelled || result.ok()));
     const auto messages = history(rt, session);
     CAPTURE(json::serialize(messages));
@@ -54,11 +56,11 @@ TEST_CASE("a tool or a model that never answers ends with the deadline") {
     w.provide_never(rt);
     const auto session = w.session(rt);
     const auto body = json::serialize(w.turn_body(session, "Go"));
-    runtime::root_call call(rt.kernel(), "rustic.agent/default", "turn", body, "{\"principal\":\"user\"}", 300);
+    runtime::root_call call(rt.kernel(), "rustic.agent/default", "turn", body,
+                            "{\"principal\":\"user\"}", 300);
     CHECK(call.result().status == status_code::deadline_exceeded);
     CHECK(wire_problem(history(rt, session)) == "");
-    if (!tool)
-      CHECK(json::serialize(history(rt, session)).find("I think ") != std::string::npos);
+    if (!tool) CHECK(json::serialize(history(rt, session)).find("I think ") != std::string::npos);
     CHECK(w.turn(rt, session, "Again").ok());
   }
 }
@@ -114,7 +116,8 @@ TEST_CASE("storage that fails at any write loses nothing that was acknowledged")
       CAPTURE(k);
       CAPTURE(after);
       engine_world w(eventful(), "faulty");
-      w.options.plugin_sections["fake-provider"] = json::object{{"fail_call", k}, {"fail_after", after}};
+      w.options.plugin_sections["fake-provider"] =
+          json::object{{"fail_call", k}, {"fail_after", after}};
       runtime::runtime rt(w.options);
       std::string session;
       for (int attempt = 0; session.empty() && attempt < 2; ++attempt) {
@@ -156,9 +159,9 @@ TEST_CASE("many turns at once in many sessions") {
   std::vector<std::unique_ptr<runtime::root_call>> calls;
   for (int i = 0; i < 8; ++i) {
     sessions.push_back(w.session(rt));
-    calls.push_back(rt.start("rustic.agent/default", "turn",
-                             w.turn_body(sessions.back(), "Go",
-                                         {{"provider", "fake" + std::to_string(i)}})));
+    calls.push_back(
+        rt.start("rustic.agent/default", "turn",
+                 w.turn_body(sessions.back(), "Go", {{"provider", "fake" + std::to_string(i)}})));
   }
   for (std::size_t i = 0; i < calls.size(); ++i) {
     if (i % 3 == 2) calls[i]->cancel();

@@ -1,4 +1,5 @@
-// tests/e2e/engine_test.cpp - turns with scripted providers: order, limits, windows, bad arguments. No network.
+// tests/e2e/engine_test.cpp - turns with scripted providers: order, limits, windows, bad arguments.
+// No network.
 #include "engine_world.hpp"
 
 #include <fstream>
@@ -11,8 +12,8 @@ TEST_CASE("read-only calls run side by side, others alone and in their order") {
                            call_of("b", "look", R"({"word":"2","wait":3})"),
                            call_of("c", "look", R"({"word":"3","wait":3})")}),
                   calling({call_of("d", "change", R"({"word":"x"})"),
-                           call_of("e", "change", R"({"word":"y"})"),
-                           call_of("f", "look", "{}"), call_of("g", "change", R"({"word":"z"})")}),
+                           call_of("e", "change", R"({"word":"y"})"), call_of("f", "look", "{}"),
+                           call_of("g", "change", R"({"word":"z"})")}),
                   says("Done.")});
   runtime::runtime rt(w.options);
   const auto session = w.session(rt);
@@ -36,7 +37,8 @@ TEST_CASE("the same call with the same result again and again ends the turn, cyc
   for (const bool cycle : {false, true}) {
     json::array script;
     for (int i = 0; i < 40; ++i)
-      script.push_back(calling({call_of("same", "look", cycle && i % 2 ? R"({"word":"b"})" : "{}")}));
+      script.push_back(
+          calling({call_of("same", "look", cycle && i % 2 ? R"({"word":"b"})" : "{}")}));
     engine_world w(std::move(script));
     runtime::runtime rt(w.options);
     const auto session = w.session(rt);
@@ -78,7 +80,8 @@ TEST_CASE("a history far larger than the window never ends the session") {
   const auto session = w.session(rt);
   bool truncated = false;
   for (int i = 0; i < 40; ++i) {
-    const auto result = w.turn(rt, session, "question " + std::to_string(i) + std::string(500, 'q'));
+    const auto result =
+        w.turn(rt, session, "question " + std::to_string(i) + std::string(500, 'q'));
     CAPTURE(result.body);
     REQUIRE(result.ok());
     truncated |= !w.told("truncated").empty();
@@ -95,8 +98,8 @@ TEST_CASE("a history far larger than the window never ends the session") {
 TEST_CASE("one turn longer than the window keeps what it was asked, and its requests stay whole") {
   json::array script;
   for (int i = 0; i < 40; ++i) {
-    auto step = calling({call_of("", "look", R"({"word":")" + std::string(3000, 'w') +
-                                                 std::to_string(i) + "\"}")});
+    auto step = calling(
+        {call_of("", "look", R"({"word":")" + std::string(3000, 'w') + std::to_string(i) + "\"}")});
     step["echo"] = true;
     script.push_back(std::move(step));
   }
@@ -164,16 +167,31 @@ TEST_CASE("a base prompt that no window takes gives an error and no endless loop
 }
 
 TEST_CASE("malformed arguments: an error result, the tool never runs, the loop goes on") {
-  const std::string corpus[] = {
-      R"({"word":)", R"({"word":"x",})", R"(["x"])", R"("x")", "42", "null", "nul", "{'word':'x'}",
-      R"({"word":"a","word":"b"})", R"({"word":"a"}{"word":"b"})", R"({"word":1})",
-      R"({"other":"x"})", "{", "}", R"({"word":"\ud800"})", std::string(1'000'000, '['),
-      R"({"word":")" + std::string(1'000'000, 'x'), "<tool>x</tool>", R"({"word":"x" "y"})"};
+  const std::string corpus[] = {R"({"word":)",
+                                R"({"word":"x",})",
+                                R"(["x"])",
+                                R"("x")",
+                                "42",
+                                "null",
+                                "nul",
+                                "{'word':'x'}",
+                                R"({"word":"a","word":"b"})",
+                                R"({"word":"a"}{"word":"b"})",
+                                R"({"word":1})",
+                                R"({"other":"x"})",
+                                "{",
+                                "}",
+                                R"({"word":"\ud800"})",
+                                std::string(1'000'000, '['),
+                                R"({"word":")" + std::string(1'000'000, 'x'),
+                                "<tool>x</tool>",
+                                R"({"word":"x" "y"})"};
   json::array calls;
   int number = 0;
-  for (const auto& bad : corpus) calls.push_back(call_of("m" + std::to_string(++number), "change", bad));
-  engine_world w({calling(std::move(calls)), calling({call_of("good", "change", R"({"word":"only"})")}),
-                  says("Done.")});
+  for (const auto& bad : corpus)
+    calls.push_back(call_of("m" + std::to_string(++number), "change", bad));
+  engine_world w({calling(std::move(calls)),
+                  calling({call_of("good", "change", R"({"word":"only"})")}), says("Done.")});
   runtime::runtime rt(w.options);
   const auto session = w.session(rt);
   const auto result = w.turn(rt, session, "Go");
@@ -192,11 +210,11 @@ TEST_CASE("malformed arguments: an error result, the tool never runs, the loop g
 }
 
 TEST_CASE("calls with the same id or none are told apart") {
-  engine_world w({calling({call_of("x", "change", R"({"word":"a"})"),
-                           call_of("x", "change", R"({"word":"b"})"),
-                           call_of("", "change", R"({"word":"c"})"),
-                           call_of(std::string(500, 'i'), "change", R"({"word":"d"})")}),
-                  calling({call_of("x", "change", R"({"word":"e"})")}), says("Done.")});
+  engine_world w(
+      {calling({call_of("x", "change", R"({"word":"a"})"),
+                call_of("x", "change", R"({"word":"b"})"), call_of("", "change", R"({"word":"c"})"),
+                call_of(std::string(500, 'i'), "change", R"({"word":"d"})")}),
+       calling({call_of("x", "change", R"({"word":"e"})")}), says("Done.")});
   runtime::runtime rt(w.options);
   const auto session = w.session(rt);
   const auto result = w.turn(rt, session, "Go");
@@ -243,10 +261,11 @@ TEST_CASE("the project's notes and the agent's words reach the model") {
 }
 
 TEST_CASE("a provider's error passes through with what was done before it") {
-  json::object broken{{"text", json::array{"half an ans"}},
-                      {"usage", {{"input_tokens", 5}}},
-                      {"error", {{"status", RAI_UNAVAILABLE}, {"message", "the stream was cut"},
-                                 {"kind", "stream_cut"}}}};
+  json::object broken{
+      {"text", json::array{"half an ans"}},
+      {"usage", {{"input_tokens", 5}}},
+      {"error",
+       {{"status", RAI_UNAVAILABLE}, {"message", "the stream was cut"}, {"kind", "stream_cut"}}}};
   engine_world w({calling({call_of("a", "look", "{}")}), broken, says("Better.")});
   runtime::runtime rt(w.options);
   const auto session = w.session(rt);

@@ -1,4 +1,5 @@
-// tests/e2e/engine_world.hpp - a runtime with scripted providers, and what every stored conversation must satisfy.
+// tests/e2e/engine_world.hpp - a runtime with scripted providers, and what every stored
+// conversation must satisfy.
 #pragma once
 #include <doctest/doctest.h>
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-// tests/e2e/recorder_test.cpp - a run that was recorded with real tools replays exactly, without a model and without a tool.
+// tests/e2e/recorder_test.cpp - a run that was recorded with real tools replays exactly, without a
+// model and without a tool.
 #include "engine_world.hpp"
 
 #include <fstream>
@@ -50,7 +51,9 @@ void set_recorder(engine_world& w, std::string_view mode, std::string_view tools
 }
 
 // The same configuration without a script: the provider would refuse.
-void take_script_away(engine_world& w) { w.provider()["script"] = json::array{}; }
+void take_script_away(engine_world& w) {
+  w.provider()["script"] = json::array{};
+}
 
 std::string recorded(const engine_world& w) {
   std::ifstream in(w.home / "run.jsonl", std::ios::binary);
@@ -89,8 +92,9 @@ TEST_CASE("with live tools the model's part is replayed and the tools run") {
 }
 
 TEST_CASE("a failed session replays as it failed, details and all") {
-  json::object broken{{"text", json::array{"half an "}},
-                      {"error", {{"status", RAI_UNAVAILABLE}, {"message", "cut"}, {"kind", "stream_cut"}}}};
+  json::object broken{
+      {"text", json::array{"half an "}},
+      {"error", {{"status", RAI_UNAVAILABLE}, {"message", "cut"}, {"kind", "stream_cut"}}}};
   engine_world w({calling({call_of("a", "throws", "{}")}), broken});
   set_recorder(w, "record");
   const auto first = play(w, {"Go", "Again"});
@@ -151,8 +155,10 @@ TEST_CASE("sessions side by side are replayed each for itself") {
 
 TEST_CASE("keys do not get into the file, wherever they come from") {
   const std::string key = "sk-planted0123456789abcdefghij";
-  engine_world w({calling({call_of("a", "shell", R"({"command":"cat secret.txt; printf '%s' \"$OPENAI_API_KEY\""})")}),
-                  says("The key is " + key)});
+  engine_world w(
+      {calling({call_of("a", "shell",
+                        R"({"command":"cat secret.txt; printf '%s' \"$OPENAI_API_KEY\""})")}),
+       says("The key is " + key)});
   w.options.environment["OPENAI_API_KEY"] = key;
   w.provider()["api_key"] = "env:OPENAI_API_KEY";
   std::ofstream(w.home / "secret.txt") << "token=" << key << "\n";

@@ -30,9 +30,8 @@ bool matches(std::string_view name, std::string_view pattern) noexcept {
 }  // namespace
 
 bool matches_any(std::string_view name, const std::vector<std::string>& patterns) noexcept {
-  return patterns.empty() || std::any_of(patterns.begin(), patterns.end(), [&](const auto& one) {
-           return matches(name, one);
-         });
+  return patterns.empty() || std::any_of(patterns.begin(), patterns.end(),
+                                         [&](const auto& one) { return matches(name, one); });
 }
 
 agents::agents(const json::object& config) {
@@ -46,7 +45,8 @@ agents::agents(const json::object& config) {
     one.system_prompt = text_or(entry, "system_prompt");
     for (const auto& pattern : array_or_empty(entry, "tools"))
       if (const auto* text = pattern.if_string()) one.tools.emplace_back(*text);
-    if (const auto* tools = entry.if_contains("tools"); tools && tools->is_array() && one.tools.empty())
+    if (const auto* tools = entry.if_contains("tools");
+        tools && tools->is_array() && one.tools.empty())
       one.tools.emplace_back("-");  // an empty list means no tool at all
     for (const auto key : {"temperature", "max_tokens", "top_p", "top_k", "seed", "stop_sequences",
                            "presence_penalty", "frequency_penalty", "reasoning_effort"})
@@ -58,8 +58,8 @@ agents::agents(const json::object& config) {
   }
   for (const auto& [name, value] : object_or_empty(config, "providers")) {
     const auto& entry = value.as_object();
-    providers_.push_back({std::string(name), std::string(text_or(entry, "model")),
-                          int_or(entry, "context_window")});
+    providers_.push_back(
+        {std::string(name), std::string(text_or(entry, "model")), int_or(entry, "context_window")});
   }
 }
 
@@ -69,7 +69,8 @@ const agent& agents::get(std::string_view name) const {
     if (name.empty() || one.name == name) return one;
     known += (known.empty() ? "" : ", ") + one.name;
   }
-  throw failure(status_code::not_found, "finding agent \"" + std::string(name) + "\": no such agent",
+  throw failure(status_code::not_found,
+                "finding agent \"" + std::string(name) + "\": no such agent",
                 "configured are: " + known);
 }
 

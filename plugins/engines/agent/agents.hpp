@@ -1,4 +1,5 @@
-// plugins/engines/agent/agents.hpp - the configured agents and providers, as the host hands them over.
+// plugins/engines/agent/agents.hpp - the configured agents and providers, as the host hands them
+// over.
 #pragma once
 #include <optional>
 #include <rustic/json.hpp>
@@ -35,7 +36,8 @@ class agents {
 
   // Empty name: the first. Throws failure(NOT_FOUND) that lists the known ones.
   const agent& get(std::string_view name) const;
-  // The named provider, the first for an empty name, or failure(NOT_FOUND / FAILED_PRECONDITION) that says what to configure.
+  // The named provider, the first for an empty name, or failure(NOT_FOUND / FAILED_PRECONDITION)
+  // that says what to configure.
   const provider& provider_of(std::string_view name) const;
   json::object list() const;
   json::object describe(std::string_view name, const json::array& tools) const;

@@ -1,4 +1,5 @@
-// plugins/engines/agent/argument_keys.hpp - finds a key that one JSON object names twice: which value is meant nobody can know.
+// plugins/engines/agent/argument_keys.hpp - finds a key that one JSON object names twice: which
+// value is meant nobody can know.
 #pragma once
 #include <string>
 #include <string_view>

@@ -1,4 +1,5 @@
-// plugins/engines/agent/repeat_guard.hpp - notices a model that goes in circles: the same call with the same result again and again.
+// plugins/engines/agent/repeat_guard.hpp - notices a model that goes in circles: the same call with
+// the same result again and again.
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -6,8 +7,8 @@
 
 namespace rustic::agent {
 
-// One turn's memory. Cycles (A, B, A, B) count as well as plain repetition, because each pair of call
-// and result is counted for the whole turn; a different result starts its own count.
+// One turn's memory. Cycles (A, B, A, B) count as well as plain repetition, because each pair of
+// call and result is counted for the whole turn; a different result starts its own count.
 class repeat_guard {
  public:
   enum class verdict { fine, warn, stop };

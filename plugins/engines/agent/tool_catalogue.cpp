@@ -44,7 +44,8 @@ tool_catalogue tool_catalogue::from_registry(
           if (!matches_any(name, one)) return;
         try {
           me.out.add(name, to_view(attributes));
-        } catch (const std::exception&) {  // attributes that cannot be read: the tool is not offered
+        } catch (
+            const std::exception&) {  // attributes that cannot be read: the tool is not offered
         }
       },
       &state);
@@ -54,9 +55,8 @@ tool_catalogue tool_catalogue::from_registry(
 json::array tool_catalogue::for_model() const {
   json::array out;
   for (const auto& [name, tool] : tools_)
-    out.push_back({{"name", tool.name},
-                   {"description", tool.description},
-                   {"parameters", tool.parameters}});
+    out.push_back(
+        {{"name", tool.name}, {"description", tool.description}, {"parameters", tool.parameters}});
   return out;
 }
 
@@ -74,8 +74,8 @@ std::string tool_catalogue::unknown(std::string_view name) const {
   std::string known;
   for (const auto& [tool_name, tool] : tools_) known += (known.empty() ? "" : ", ") + tool_name;
   if (known.empty()) known = "none";
-  return "There is no tool named \"" + to_utf8(name.substr(0, 64)) +
-         "\". The tools are: " + known + ".";
+  return "There is no tool named \"" + to_utf8(name.substr(0, 64)) + "\". The tools are: " + known +
+         ".";
 }
 
 checked_call tool_catalogue::check(const json::object& part) {
@@ -103,8 +103,8 @@ checked_call tool_catalogue::check(const json::object& part) {
     const bool none = call.text.find_first_not_of(" \t\r\n") == std::string::npos;
     value = none ? json::value(json::object()) : parse_json(call.text, "the arguments");
   } catch (const failure& problem) {
-    call.problem = "The arguments are not valid JSON (" + problem.problem().message + "): " +
-                   to_utf8(cut_utf8(call.text, arguments_preview_bytes)) +
+    call.problem = "The arguments are not valid JSON (" + problem.problem().message +
+                   "): " + to_utf8(cut_utf8(call.text, arguments_preview_bytes)) +
                    (call.text.size() > arguments_preview_bytes ? "..." : "") + "\n" +
                    expectation(*tool);
     return call;
@@ -114,7 +114,8 @@ checked_call tool_catalogue::check(const json::object& part) {
     return call;
   }
   if (const auto key = repeated_key(call.text); !key.empty()) {
-    call.problem = "The arguments name \"" + to_utf8(cut_utf8(key, 64)) + "\" twice. " + expectation(*tool);
+    call.problem =
+        "The arguments name \"" + to_utf8(cut_utf8(key, 64)) + "\" twice. " + expectation(*tool);
     return call;
   }
   call.arguments = value.get_object();
@@ -128,9 +129,11 @@ checked_call tool_catalogue::check(const json::object& part) {
   }
   std::string problems;
   for (const auto& one : schema->validate(value))
-    problems += "\n- " + (one.pointer.empty() ? std::string("(root)") : one.pointer) + ": " + one.message;
+    problems +=
+        "\n- " + (one.pointer.empty() ? std::string("(root)") : one.pointer) + ": " + one.message;
   if (!problems.empty())
-    call.problem = "The arguments do not match the tool's schema:" + problems + "\n" + expectation(*tool);
+    call.problem =
+        "The arguments do not match the tool's schema:" + problems + "\n" + expectation(*tool);
   return call;
 }
 }  // namespace rustic::agent

@@ -1,4 +1,5 @@
-// plugins/engines/agent/tool_catalogue.hpp - the tools that an agent offers to its model, and the check of what the model asks for.
+// plugins/engines/agent/tool_catalogue.hpp - the tools that an agent offers to its model, and the
+// check of what the model asks for.
 #pragma once
 #include <rustic/abi.h>
 
@@ -49,9 +50,9 @@ class tool_catalogue {
   json::array for_model() const;
   const offered_tool* find(std::string_view name) const;
 
-  // Checks a `tool_call` part of an assistant message. Malformed, cut off, not an object, unknown tool,
-  // against the schema: each gives a problem that shows the model what is expected. Empty arguments
-  // stand for none.
+  // Checks a `tool_call` part of an assistant message. Malformed, cut off, not an object, unknown
+  // tool, against the schema: each gives a problem that shows the model what is expected. Empty
+  // arguments stand for none.
   checked_call check(const json::object& part);
 
  private:

@@ -38,8 +38,8 @@ TEST_CASE("bad arguments never run and are answered with the schema") {
   auto tools = with_read();
   for (const auto* bad :
        {"{\"path\":\"a\"", "{\"path\":\"a\",}", "[]", "\"path\"", "null", "{}", "{\"path\":1}",
-        "{\"path\":\"a\",\"other\":1}", "{\"path\":\"a\",\"limit\":0}", "not json", "{\"path\":\"\xFF\"}",
-        "{\"path\":\"a\"}{\"path\":\"b\"}", ""}) {
+        "{\"path\":\"a\",\"other\":1}", "{\"path\":\"a\",\"limit\":0}", "not json",
+        "{\"path\":\"\xFF\"}", "{\"path\":\"a\"}{\"path\":\"b\"}", ""}) {
     const auto got = tools.check(call(bad));
     CAPTURE(bad);
     CHECK(!got.problem.empty());

@@ -29,8 +29,8 @@ void turn::read_request() {
   record_.session = require_text(request_, "session", "turn");
   record_.agent = agent_->name;
   record_.provider = provider_->name;
-  const auto fallback = wanted == agent_->provider && !agent_->model.empty() ? agent_->model
-                                                                             : provider_->model;
+  const auto fallback =
+      wanted == agent_->provider && !agent_->model.empty() ? agent_->model : provider_->model;
   record_.model = text_or(request_, "model", fallback);
   if (array_or_empty(request_, "input").empty())
     throw failure(status_code::invalid_argument, "starting a turn: there is nothing to say");
@@ -48,7 +48,8 @@ void turn::read_request() {
 
   auto tokens = agent_->window_tokens > 0 ? agent_->window_tokens : provider_->window_tokens;
   if (tokens <= 0) tokens = window_tokens_default;
-  const auto answer = std::min(int_or(agent_->options, "max_tokens", answer_tokens_default), tokens / 2);
+  const auto answer =
+      std::min(int_or(agent_->options, "max_tokens", answer_tokens_default), tokens / 2);
   const auto fixed = json::serialize(tools_.for_model()).size() + agent_->system_prompt.size();
   const auto all = static_cast<std::size_t>((tokens - answer) * bytes_per_token);
   window_bytes_ = std::max(window_bytes_min, all > fixed ? all - fixed : 0);
@@ -85,8 +86,8 @@ task<void> turn::release_lease(std::string token) {
   if (!done.ok()) throw failure(done.problem());
 }
 
-// A lease whose owner has died is taken in the dead owner's name, given back, and then taken in ours:
-// of several that try, one gets it.
+// A lease whose owner has died is taken in the dead owner's name, given back, and then taken in
+// ours: of several that try, one gets it.
 task<void> turn::take_lease() {
   for (int attempt = 0;; ++attempt) {
     std::string mine = lease_owner(turn_id_);
@@ -157,7 +158,8 @@ task<void> turn::begin() {
   json::object changes{{"agent", record_.agent}, {"updated_at_ms", now_ms_}};
   if (text_or(session, "title").empty())
     if (auto title = first_line(text_of(input)); !title.empty()) changes["title"] = title;
-  json::object addition{{"messages", json::array{std::move(message)}}, {"changes", std::move(changes)}};
+  json::object addition{{"messages", json::array{std::move(message)}},
+                        {"changes", std::move(changes)}};
   co_await append(std::move(addition));
   opening_seq_ = next_seq_ - 1;
   co_await load_window();
@@ -180,13 +182,15 @@ task<void> turn::load_window() {
 }
 
 void turn::push(json::object message) {
-  json::object kept{{"role", text_or(message, "role")}, {"parts", array_or_empty(message, "parts")}};
+  json::object kept{{"role", text_or(message, "role")},
+                    {"parts", array_or_empty(message, "parts")}};
   messages_bytes_ += json::serialize(kept).size();
   messages_.push_back(std::move(kept));
 }
 
-// Shielded, because what is stored must be known: a cancelled append may have happened all the same.
-// The expected place makes a turn that lost its session stop instead of mixing into another one.
+// Shielded, because what is stored must be known: a cancelled append may have happened all the
+// same. The expected place makes a turn that lost its session stop instead of mixing into another
+// one.
 task<void> turn::append(json::object addition, bool last) {
   addition["id"] = record_.session;
   const bool has_messages = !array_or_empty(addition, "messages").empty();
@@ -240,7 +244,8 @@ task<json::object> turn::generate() {
     system["parts"] = json::array{json::object{{"type", "text"}, {"text", system_text()}}};
     messages.push_back(std::move(system));
     for (const auto& message : messages_) messages.push_back(message);
-    json::object body{{"stream", true}, {"messages", std::move(messages)}, {"options", agent_->options}};
+    json::object body{
+        {"stream", true}, {"messages", std::move(messages)}, {"options", agent_->options}};
     if (!record_.model.empty()) body["model"] = record_.model;
     if (auto offered = tools_.for_model(); !offered.empty()) body["tools"] = std::move(offered);
     const auto text = json::serialize(body);
@@ -259,7 +264,8 @@ task<json::object> turn::generate() {
       throw failure(std::move(problem));
     window_bytes_ = std::max(window_bytes_min, std::min(window_bytes_, messages_bytes_) / 2);
     ctx_.event({{"type", "warning"},
-                {"message", "the conversation is longer than the model takes: older messages are left out"}});
+                {"message",
+                 "the conversation is longer than the model takes: older messages are left out"}});
   }
 }
 
@@ -275,7 +281,8 @@ void turn::settle_id(json::object& call, std::size_t place) {
   const auto id = text_or(call, "id");
   if (!id.empty() && id.size() <= call_id_bytes_max && used_ids_.emplace(id).second) return;
   const auto suffix = turn_id_.substr(turn_id_.find('_') + 1);
-  call["id"] = "c_" + suffix + "_" + std::to_string(record_.rounds) + "_" + std::to_string(place + 1);
+  call["id"] =
+      "c_" + suffix + "_" + std::to_string(record_.rounds) + "_" + std::to_string(place + 1);
   used_ids_.emplace(text_or(call, "id"));
 }
 
@@ -289,7 +296,8 @@ task<bool> turn::answer_calls(json::array parts) {
     calls.push_back(tools_.check(*object));
   }
 
-  json::object message{{"role", "assistant"}, {"parts", std::move(parts)}, {"created_at_ms", now_ms_}};
+  json::object message{
+      {"role", "assistant"}, {"parts", std::move(parts)}, {"created_at_ms", now_ms_}};
   message["metadata"] = json::object{{"provider", record_.provider}, {"model", record_.model}};
   push(message);
   json::object addition;
@@ -307,7 +315,8 @@ task<bool> turn::answer_calls(json::array parts) {
 
   std::string limit;
   if (record_.rounds >= rounds_max_) limit = "max_rounds";
-  if (calls_run_ + static_cast<int>(calls.size()) > agent_->tool_calls_max) limit = "max_tool_calls";
+  if (calls_run_ + static_cast<int>(calls.size()) > agent_->tool_calls_max)
+    limit = "max_tool_calls";
   json::array starts;
   for (std::size_t i = 0; i < calls.size(); ++i) {
     if (i >= calls_per_answer_max && calls[i].problem.empty())
@@ -388,15 +397,14 @@ json::array turn::last_words(const error& problem) {
     record_.text = to_utf8(partial_text_);
     json::object message{{"role", "assistant"}, {"created_at_ms", now_ms_}};
     message["parts"] = json::array{json::object{{"type", "text"}, {"text", record_.text}}};
-    message["metadata"] =
-        json::object{{"incomplete", true}, {"reason", status_name(problem.code)}};
+    message["metadata"] = json::object{{"incomplete", true}, {"reason", status_name(problem.code)}};
     messages.push_back(std::move(message));
   }
   return messages;
 }
 
-// The end of every turn: gives the lease back, and for a turn cut short stores what there is, so that
-// the session can go on from it.
+// The end of every turn: gives the lease back, and for a turn cut short stores what there is, so
+// that the session can go on from it.
 task<void> turn::leave(const error* problem) {
   if (lease_token_.empty()) co_return;
   json::object release{{"method", "lease.release"}, {"name", "session:" + record_.session}};

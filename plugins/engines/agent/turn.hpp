@@ -1,8 +1,9 @@
-// plugins/engines/agent/turn.hpp - one turn: from what a person said to the model's last word, through as many tool rounds as it takes.
+// plugins/engines/agent/turn.hpp - one turn: from what a person said to the model's last word,
+// through as many tool rounds as it takes.
 //
-// Order of durability: the person's message before the first request; the model's message and the start
-// of its calls in one commit before any of them runs; their results before the next request. A turn
-// that is cancelled or fails keeps what it has, under a shielded call.
+// Order of durability: the person's message before the first request; the model's message and the
+// start of its calls in one commit before any of them runs; their results before the next request.
+// A turn that is cancelled or fails keeps what it has, under a shielded call.
 #pragma once
 #include <rustic/call.hpp>
 #include <set>

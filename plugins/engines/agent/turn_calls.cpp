@@ -66,7 +66,8 @@ task<void> turn::call_tool(const checked_call& call, outcome& what) {
   std::array<text_decoder, 2> streams;  // standard output, standard error
   const auto tell = [&](std::uint32_t stream, std::string piece) {
     if (piece.empty()) return flow::go_on;
-    return ctx_.event({{"type", "tool_output"}, {"id", call.id}, {"stream", stream}, {"text", piece}});
+    return ctx_.event(
+        {{"type", "tool_output"}, {"id", call.id}, {"stream", stream}, {"text", piece}});
   };
   // A person may take any time to answer a question; without one the call must end.
   const bool attended = bool_or(ctx_.scope(), "interactive");
@@ -95,7 +96,8 @@ task<void> turn::call_tool(const checked_call& call, outcome& what) {
     const auto* details = problem.details.if_object();
     if (problem.code == status_code::permission_denied && details &&
         text_or(*details, "kind") == "permission")
-      record_.denials.push_back({{"id", call.id}, {"name", call.name}, {"reason", problem.message}});
+      record_.denials.push_back(
+          {{"id", call.id}, {"name", call.name}, {"reason", problem.message}});
     else if (!problem.hint.empty())
       what.error += " (" + problem.hint + ")";
   }

@@ -55,5 +55,7 @@ std::string text_decoder::decode(std::string_view bytes) {
   return to_utf8(whole);
 }
 
-std::string text_decoder::finish() { return to_utf8(std::exchange(rest_, {})); }
+std::string text_decoder::finish() {
+  return to_utf8(std::exchange(rest_, {}));
+}
 }  // namespace rustic::agent

@@ -1,4 +1,5 @@
-// plugins/engines/agent/turn_text.hpp - the texts of a turn: dates, shortened outputs, titles, raw output as UTF-8.
+// plugins/engines/agent/turn_text.hpp - the texts of a turn: dates, shortened outputs, titles, raw
+// output as UTF-8.
 #pragma once
 #include <cstdint>
 #include <rustic/json.hpp>
@@ -20,7 +21,8 @@ std::string text_of(const json::array& parts);
 // For a title: shortened to 80 bytes.
 std::string first_line(std::string_view text);
 
-// Raw output that comes in pieces, as UTF-8: a code point that is split between two pieces stays whole.
+// Raw output that comes in pieces, as UTF-8: a code point that is split between two pieces stays
+// whole.
 class text_decoder {
  public:
   std::string decode(std::string_view bytes);

@@ -29,8 +29,7 @@ task<std::string> create(context& ctx, const json::object& body) {
   json::object wanted{{"prefix", "s_"}};
   const auto id = co_await ask(ctx, "rustic.id/default", "new", std::move(wanted));
   const auto now = co_await now_ms(ctx);
-  json::object session{
-      {"id", text_or(id, "id")}, {"created_at_ms", now}, {"updated_at_ms", now}};
+  json::object session{{"id", text_or(id, "id")}, {"created_at_ms", now}, {"updated_at_ms", now}};
   for (const auto key : {"agent", "workspace", "title", "parent", "metadata"})
     if (const auto* value = find(body, key)) session[key] = *value;
   json::object query{{"session", std::move(session)}};
@@ -70,10 +69,10 @@ task<json::object> session_of(context& ctx, const json::object& body) {
   if (matches.empty())
     throw failure(status_code::not_found, "finding session \"" + id + "\": no such session",
                   "rustic-ai session list shows them");
-  throw failure(status_code::invalid_argument,
-                "finding session \"" + id + "\": " + std::to_string(matches.size()) +
-                    " sessions match",
-                "give more characters of the id");
+  throw failure(
+      status_code::invalid_argument,
+      "finding session \"" + id + "\": " + std::to_string(matches.size()) + " sessions match",
+      "give more characters of the id");
 }
 
 // The results of calls that the journal of the session knows, by call id.
@@ -141,11 +140,11 @@ task<std::string> history(context& ctx, const json::object& body) {
 
 task<std::string> context_window(context& ctx, const json::object& body) {
   const std::string id(require_text(body, "id", "context"));
-  const auto wanted =
-      int_or(body, "max_bytes", static_cast<std::int64_t>(context_bytes_default));
+  const auto wanted = int_or(body, "max_bytes", static_cast<std::int64_t>(context_bytes_default));
   const auto max_bytes = static_cast<std::size_t>(
       std::clamp<std::int64_t>(wanted, 1024, static_cast<std::int64_t>(context_bytes_max)));
-  // Twice the window: enough to find a group's beginning, bounded by the window and not by the history.
+  // Twice the window: enough to find a group's beginning, bounded by the window and not by the
+  // history.
   json::array newest_first;
   std::size_t bytes = 0;
   std::int64_t before = 0;
@@ -166,9 +165,8 @@ task<std::string> context_window(context& ctx, const json::object& body) {
     }
   }
   // A turn longer than that begins with a message that is further back.
-  const bool opened = std::any_of(newest_first.begin(), newest_first.end(), [](const auto& one) {
-    return opens_group(one.as_object());
-  });
+  const bool opened = std::any_of(newest_first.begin(), newest_first.end(),
+                                  [](const auto& one) { return opens_group(one.as_object()); });
   const auto opening = int_or(body, "opening_seq");
   if (!opened && opening > 0 && opening < before) {
     json::object query{{"session", id}, {"from_seq", opening}, {"to_seq", opening}, {"limit", 1}};
@@ -178,8 +176,8 @@ task<std::string> context_window(context& ctx, const json::object& body) {
   std::reverse(newest_first.begin(), newest_first.end());
   auto chosen = fit(newest_first, max_bytes);
   const auto unread = before > 1 ? before - 1 : 0;
-  co_return json::serialize(json::object{{"messages", std::move(chosen.messages)},
-                                         {"dropped", chosen.dropped + unread}});
+  co_return json::serialize(
+      json::object{{"messages", std::move(chosen.messages)}, {"dropped", chosen.dropped + unread}});
 }
 
 json::object with_method(json::object request, std::string_view method) {
@@ -203,8 +201,8 @@ task<std::string> append(context& ctx, const json::object& body) {
   if (bool_or(body, "journal_done"))  // every result is in a message now
     operations.push_back(with_method({{"stream", "session:" + id + "/calls"}}, "journal.delete"));
   if (const auto& records = array_or_empty(body, "journal"); !records.empty())
-    operations.push_back(with_method(
-        {{"stream", "session:" + id + "/calls"}, {"records", records}}, "journal.append"));
+    operations.push_back(with_method({{"stream", "session:" + id + "/calls"}, {"records", records}},
+                                     "journal.append"));
   operations.push_back(
       with_method({{"id", id}, {"changes", std::move(changes)}}, "session.update"));
   json::object all{{"operations", std::move(operations)}};

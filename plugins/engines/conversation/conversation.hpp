@@ -1,7 +1,8 @@
-// plugins/engines/conversation/conversation.hpp - the methods of rustic.conversation over rustic.storage/default.
+// plugins/engines/conversation/conversation.hpp - the methods of rustic.conversation over
+// rustic.storage/default.
 //
-// Stateless: everything lives in storage. Each method is one coroutine on the strand of its call and
-// throws failure.
+// Stateless: everything lives in storage. Each method is one coroutine on the strand of its call
+// and throws failure.
 #pragma once
 #include <rustic/call.hpp>
 #include <string>

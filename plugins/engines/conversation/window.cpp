@@ -6,15 +6,18 @@
 namespace rustic::conversation {
 namespace {
 
-const json::array& parts_of(const json::object& message) { return array_or_empty(message, "parts"); }
+const json::array& parts_of(const json::object& message) {
+  return array_or_empty(message, "parts");
+}
 
 std::string_view type_of(const json::value& part) {
   const auto* object = part.if_object();
   return object ? text_or(*object, "type") : std::string_view{};
 }
 
-std::size_t bytes_of(const json::value& message) { return json::serialize(message).size(); }
-
+std::size_t bytes_of(const json::value& message) {
+  return json::serialize(message).size();
+}
 
 // Shortens the texts of a message that alone is too large: the middle of each goes.
 json::object shorten(json::object message, std::size_t max_bytes) {
@@ -144,8 +147,7 @@ std::vector<open_call> open_calls(const json::array& messages) {
     const auto* message = at->if_object();
     if (!message) continue;
     for (const auto& part : parts_of(*message))
-      if (type_of(part) == "tool_result")
-        answered.emplace(text_or(part.get_object(), "id"));
+      if (type_of(part) == "tool_result") answered.emplace(text_or(part.get_object(), "id"));
     if (text_or(*message, "role") != "assistant") continue;
     for (const auto& part : parts_of(*message)) {
       if (type_of(part) != "tool_call") continue;
@@ -168,12 +170,13 @@ json::object repair_message(const std::vector<open_call>& calls, const json::obj
       const bool success = bool_or(result, "success", true);
       part["output"] = text_or(result, "output");
       if (!success && !text_or(result, "error").empty())
-        part["output"] = std::string(text_or(result, "error")) + "\n" +
-                         std::string(text_or(result, "output"));
+        part["output"] =
+            std::string(text_or(result, "error")) + "\n" + std::string(text_or(result, "output"));
       part["is_error"] = !success;
     } else {
       part["output"] =
-          "interrupted, effect unknown: the program ended while this call was running. Check what it "
+          "interrupted, effect unknown: the program ended while this call was running. Check what "
+          "it "
           "did before you repeat it.";
       part["is_error"] = true;
     }
@@ -237,8 +240,8 @@ window fit(const json::array& stored, std::size_t max_bytes) {
   if (keep == rounds.size() && rounds.size() > 1) {
     // Not one round fits: the newest goes in shortened, its messages sharing what is left.
     const auto last = rounds.back();
-    const auto share = (max_bytes > opening ? max_bytes - opening : max_bytes / 2) /
-                       (last.end - last.begin);
+    const auto share =
+        (max_bytes > opening ? max_bytes - opening : max_bytes / 2) / (last.end - last.begin);
     for (std::size_t at = last.begin; at < last.end; ++at)
       out.messages.push_back(shorten(messages[at].as_object(), share));
     keep = rounds.size() - 1;

@@ -44,7 +44,8 @@ void check_wire_rules(const json::array& messages) {
 }  // namespace
 
 TEST_CASE("a session that fits is given whole") {
-  const json::array messages{user("a"), says("b"), user("c"), calls({"1"}), results({"1"}), says("d")};
+  const json::array messages{user("a"),    says("b"),      user("c"),
+                             calls({"1"}), results({"1"}), says("d")};
   const auto window = fit(messages, 1 << 20);
   CHECK(window.messages == messages);
   CHECK(window.dropped == 0);

@@ -159,8 +159,8 @@ recording::recording(const std::string& file) {
     ++number;
     if (number == 1) {
       if (line.find("\"rustic_recording\":1") == std::string::npos)
-        throw failure(status_code::data_loss, "reading the recording " + file +
-                                                  ": it is no recording of this version");
+        throw failure(status_code::data_loss,
+                      "reading the recording " + file + ": it is no recording of this version");
       continue;
     }
     if (in.eof()) break;  // no line end: the last write was torn

@@ -1,11 +1,13 @@
-// plugins/policies/recorder/recording.hpp - recordings: a file of exchanges, each found again by its place in the run.
+// plugins/policies/recorder/recording.hpp - recordings: a file of exchanges, each found again by
+// its place in the run.
 //
 // JSON lines. The first is {"rustic_recording": 1}. Each other one is an exchange:
-// {"key", "events": [[kind, index, a, b, text], ...], "status", "body"}; a text that is not UTF-8 is
-// ["base64", TEXT]. The key is the place in the run and not the content: the target, the method, who
-// asks in which session, and how many such calls came before; a tool call is counted by its id,
-// because calls that run side by side come in any order. What a provider is asked is not kept, and neither are headers or
-// keys: they stand below the calls that are recorded.
+// {"key", "events": [[kind, index, a, b, text], ...], "status", "body"}; a text that is not UTF-8
+// is
+// ["base64", TEXT]. The key is the place in the run and not the content: the target, the method,
+// who asks in which session, and how many such calls came before; a tool call is counted by its id,
+// because calls that run side by side come in any order. What a provider is asked is not kept, and
+// neither are headers or keys: they stand below the calls that are recorded.
 #pragma once
 #include <rustic/abi.h>
 
@@ -68,7 +70,8 @@ class writer {
   std::size_t bytes_ = 0;
 };
 
-// A whole recording in memory, immutable. A torn last line is left out. Throws failure that names the file.
+// A whole recording in memory, immutable. A torn last line is left out. Throws failure that names
+// the file.
 class recording {
  public:
   explicit recording(const std::string& file);

@@ -112,18 +112,21 @@ TEST_CASE("keys are masked, where events split them and in JSON too, and nothing
     CHECK(line.find("abcdef") == std::string::npos);
     CHECK(one.events[0].text.size() == cut);
     CHECK(one.events[1].text == "other stream");
-    CHECK(one.events[0].text + one.events[2].text == "before sk-" + std::string(26, 'x') + " after");
+    CHECK(one.events[0].text + one.events[2].text ==
+          "before sk-" + std::string(26, 'x') + " after");
     CHECK_NOTHROW(from_line(line));
   }
-  for (std::string text : {"ask-me-anything-about-this-and-that-please", "sk-short", "a task-list-of-many-things-to-do",
-                           "AKIA", "the Bearer came"}) {
+  for (std::string text : {"ask-me-anything-about-this-and-that-please", "sk-short",
+                           "a task-list-of-many-things-to-do", "AKIA", "the Bearer came"}) {
     const auto before = text;
     CHECK(hide_secrets(text) == 0);
     CHECK(text == before);
   }
-  std::string block = "-----BEGIN RSA PRIVATE KEY-----\\nMIIEow\\nIBAAKC==\\n-----END RSA PRIVATE KEY-----";
+  std::string block =
+      "-----BEGIN RSA PRIVATE KEY-----\\nMIIEow\\nIBAAKC==\\n-----END RSA PRIVATE KEY-----";
   CHECK(hide_secrets(block) == 1);
-  CHECK(block == "-----BEGIN RSA PRIVATE KEY-----\\nxxxxxx\\nxxxxxxxx\\n-----END RSA PRIVATE KEY-----");
+  CHECK(block ==
+        "-----BEGIN RSA PRIVATE KEY-----\\nxxxxxx\\nxxxxxxxx\\n-----END RSA PRIVATE KEY-----");
 }
 
 TEST_CASE("what is no recording is refused") {

@@ -14,11 +14,11 @@ struct shape {
 };
 
 // What a service's keys begin with, as published by the services.
-constexpr shape shapes[] = {
-    {"sk-", 16},         {"sk_live_", 16}, {"rk_live_", 16},    {"ghp_", 30},   {"gho_", 30},
-    {"ghs_", 30},        {"ghu_", 30},     {"github_pat_", 20}, {"glpat-", 16}, {"xoxb-", 16},
-    {"xoxp-", 16},       {"xapp-", 16},    {"AKIA", 16},        {"ASIA", 16},   {"AIza", 30},
-    {"gsk_", 20},        {"hf_", 20},      {"npm_", 30},        {"Bearer ", 16}};
+constexpr shape shapes[] = {{"sk-", 16},    {"sk_live_", 16}, {"rk_live_", 16}, {"ghp_", 30},
+                            {"gho_", 30},   {"ghs_", 30},     {"ghu_", 30},     {"github_pat_", 20},
+                            {"glpat-", 16}, {"xoxb-", 16},    {"xoxp-", 16},    {"xapp-", 16},
+                            {"AKIA", 16},   {"ASIA", 16},     {"AIza", 30},     {"gsk_", 20},
+                            {"hf_", 20},    {"npm_", 30},     {"Bearer ", 16}};
 
 constexpr std::string_view key_begin = "-----BEGIN ";
 constexpr std::string_view key_end = "-----END ";
@@ -75,7 +75,9 @@ std::size_t hide_key_blocks(std::string& text) {
 }
 }  // namespace
 
-std::size_t hide_secrets(std::string& text) { return hide_tokens(text) + hide_key_blocks(text); }
+std::size_t hide_secrets(std::string& text) {
+  return hide_tokens(text) + hide_key_blocks(text);
+}
 
 std::size_t hide_secrets(exchange& one) {
   std::size_t found = hide_secrets(one.body);

@@ -1,9 +1,9 @@
 // sdk/tests/probe/plugin.cpp - answers in both forms; what it does is in the calls.
 //
-// Configuration: {"coroutines": [targets], "blockings": [targets], "fail": reason, "tag": text, "threads": n}.
-// Methods: echo; tag; throw; throw_number; refuse; emit {count}: texts "0", "1", ...; ask {target, method,
-// count}: so many calls one after the other; pass {target, method}: what the other says, events too; own
-// {target}: a call on the plugin's own account (blocking only).
+// Configuration: {"coroutines": [targets], "blockings": [targets], "fail": reason, "tag": text,
+// "threads": n}. Methods: echo; tag; throw; throw_number; refuse; emit {count}: texts "0", "1",
+// ...; ask {target, method, count}: so many calls one after the other; pass {target, method}: what
+// the other says, events too; own {target}: a call on the plugin's own account (blocking only).
 #include <rustic/plugin.hpp>
 
 #include <condition_variable>
@@ -25,10 +25,12 @@ struct plugin {
       throw failure(status_code::failed_precondition, std::string(reason));
     tag = text_or(setup.config(), "tag");
     setup.limit_threads(static_cast<std::size_t>(int_or(setup.config(), "threads", 8)));
-    const auto each = [&](std::string_view key, std::initializer_list<std::string> usual, auto add) {
+    const auto each = [&](std::string_view key, std::initializer_list<std::string> usual,
+                          auto add) {
       if (!find(setup.config(), key))
         for (const auto& target : usual) add(target);
-      for (const auto& target : array_or_empty(setup.config(), key)) add(std::string(target.as_string()));
+      for (const auto& target : array_or_empty(setup.config(), key))
+        add(std::string(target.as_string()));
     };
     each("coroutines", {"rustic.test/co"}, [&](const std::string& target) {
       setup.coroutine(target, [this](context& ctx) { return serve(ctx, *this); });

@@ -1,13 +1,15 @@
-// tests/fakes/provider/plugin.cpp - scripted providers of the type "fake", tools that misbehave, and a storage that fails on demand.
+// tests/fakes/provider/plugin.cpp - scripted providers of the type "fake", tools that misbehave,
+// and a storage that fails on demand.
 //
 // A provider's script is a list of steps, one for each request, the last for all that follow:
 // {"text": [pieces], "reasoning": text, "tool_calls": [{id, name, arguments}], "usage": {...},
 //  "finish_reason", "error": {"status", "message", "kind"}, "max_bytes": n, "stall": true}.
-// The error comes after the texts; max_bytes gives context_length to any longer request; stall waits
-// to be cancelled after the texts.
+// The error comes after the texts; max_bytes gives context_length to any longer request; stall
+// waits to be cancelled after the texts.
 //
-// The storage "faulty" passes each call on to "memory", but fails the n-th call of [plugin.fake-provider]
-// "fail_call" (counted from 1, writes only) with RESOURCE_EXHAUSTED, before or ("fail_after") after it was done.
+// The storage "faulty" passes each call on to "memory", but fails the n-th call of
+// [plugin.fake-provider] "fail_call" (counted from 1, writes only) with RESOURCE_EXHAUSTED, before
+// or ("fail_after") after it was done.
 #include <rustic/plugin.hpp>
 #include <rustic/tool.hpp>
 
@@ -34,9 +36,8 @@ class plugin {
     fail_call_ = int_or(setup.config(), "fail_call");
     fail_after_ = bool_or(setup.config(), "fail_after");
     setup.coroutine("rustic.storage/faulty", [this](context& ctx) { return store(ctx, *this); });
-    add_tool(setup, "look", [this](const json::object& arguments, context& ctx) {
-      return look(arguments, ctx);
-    });
+    add_tool(setup, "look",
+             [this](const json::object& arguments, context& ctx) { return look(arguments, ctx); });
     add_tool(setup, "change", [this](const json::object& arguments, context&) {
       std::scoped_lock lock(mutex_);
       list_ += std::string(text_or(arguments, "word")) + " ";
@@ -77,7 +78,8 @@ class plugin {
     throw failure(status_code::cancelled, "the call was cancelled");
   }
 
-  // A call to a tool of the host that never comes: rustic.never/default answers when it is cancelled.
+  // A call to a tool of the host that never comes: rustic.never/default answers when it is
+  // cancelled.
   static task<void> wait_for_cancel(context& ctx) {
     const auto waited = co_await ctx.call({.target = "rustic.never/default", .method = "wait"});
     (void)waited;
@@ -86,9 +88,10 @@ class plugin {
 
   static task<std::string> store(context& ctx, plugin& me) {
     const auto& request = ctx.request();
-    static constexpr std::string_view reads[] = {"session.get", "session.list", "messages.range",
-                                                 "journal.read", "state.get", "stats"};
-    const bool write = std::find(std::begin(reads), std::end(reads), request.method) == std::end(reads);
+    static constexpr std::string_view reads[] = {"session.get",  "session.list", "messages.range",
+                                                 "journal.read", "state.get",    "stats"};
+    const bool write =
+        std::find(std::begin(reads), std::end(reads), request.method) == std::end(reads);
     bool fail = false;
     if (write) {
       std::scoped_lock lock(me.mutex_);
@@ -138,7 +141,8 @@ class plugin {
     }
     if (const auto& problem = object_or_empty(step, "error"); !problem.empty())
       throw failure(error{static_cast<status_code>(int_or(problem, "status", RAI_UNAVAILABLE)),
-                          std::string(text_or(problem, "message", "scripted")), "try again", std::nullopt,
+                          std::string(text_or(problem, "message", "scripted")), "try again",
+                          std::nullopt,
                           json::object{{"kind", text_or(problem, "kind", "server_error")}}});
     if (!text.empty()) parts.push_back(json::object{{"type", "text"}, {"text", text}});
     for (const auto& value : array_or_empty(step, "tool_calls")) {
@@ -147,8 +151,9 @@ class plugin {
       parts.push_back(std::move(call));
     }
     const bool calls = !array_or_empty(step, "tool_calls").empty();
-    json::object out{{"finish_reason", text_or(step, "finish_reason", calls ? "tool_calls" : "stop")},
-                     {"model", "fake-1"}};
+    json::object out{
+        {"finish_reason", text_or(step, "finish_reason", calls ? "tool_calls" : "stop")},
+        {"model", "fake-1"}};
     out["message"] = json::object{{"role", "assistant"}, {"parts", std::move(parts)}};
     if (usage.empty())
       out["usage"] = nullptr;
