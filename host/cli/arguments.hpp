@@ -38,18 +38,19 @@ struct arguments {
   command what = command::repl;
   global_options global;
   turn_options turn;
-  bool json = false;                     // --output json of a list
-  std::string subject;                   // a session, key, plugin or shell
-  std::string value;                     // of config set
-  std::string scope;                     // "user" or "project"
-  std::string format = "markdown";       // of session export
-  std::string file;                      // of session export; empty: standard output
-  std::int64_t limit = 0;                // of lists; 0: the default
-  bool all = false;                      // sessions of every workspace
-  bool force = false;                    // delete without asking
+  bool json = false;                // --output json of a list
+  std::string subject;              // a session, key, plugin or shell
+  std::string value;                // of config set
+  std::string scope;                // "user" or "project"
+  std::string format = "markdown";  // of session export
+  std::string file;                 // of session export; empty: standard output
+  std::int64_t limit = 0;           // of lists; 0: the default
+  bool all = false;                 // sessions of every workspace
+  bool force = false;               // delete without asking
 };
 
-// What parsing ends with: arguments, or a text to print (help, version, an error) and an exit status.
+// What parsing ends with: arguments, or a text to print (help, version, an error) and an exit
+// status.
 struct parsed {
   std::optional<arguments> value;
   std::string text;

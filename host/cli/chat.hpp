@@ -7,8 +7,8 @@
 
 namespace rustic::cli {
 
-// Reads standard input when it is piped and appends it to the prompt. Whatever goes wrong is reported
-// in the form that was asked for.
+// Reads standard input when it is piped and appends it to the prompt. Whatever goes wrong is
+// reported in the form that was asked for.
 exit_code chat(program& with, turn_options turn, signal_watch& signals);
 
 // What the command line says, else the configuration, else text.

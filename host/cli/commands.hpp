@@ -1,4 +1,5 @@
-// host/cli/commands.hpp - one function for each command that is not a conversation. Errors come out as failure.
+// host/cli/commands.hpp - one function for each command that is not a conversation. Errors come out
+// as failure.
 #pragma once
 #include "host/cli/arguments.hpp"
 #include "host/cli/exit_code.hpp"

@@ -1,4 +1,5 @@
-// host/cli/exit_code.hpp - what the program's exit status means; docs/exit-codes.md is the table for people.
+// host/cli/exit_code.hpp - what the program's exit status means; docs/exit-codes.md is the table
+// for people.
 #pragma once
 #include <rustic/status.hpp>
 
@@ -9,9 +10,9 @@ enum class exit_code : int {
   turn_failed = 1,
   usage = 2,
   configuration = 3,
-  provider = 4,     // unreachable, refused or unauthorised
-  denied = 5,       // the turn could not finish because an action was denied
-  limit = 6,        // a limit was reached
+  provider = 4,  // unreachable, refused or unauthorised
+  denied = 5,    // the turn could not finish because an action was denied
+  limit = 6,     // a limit was reached
   interrupted = 130,
   terminated = 143
 };

@@ -1,4 +1,5 @@
-// host/cli/program.hpp - configuration, log and runtime of one run of the program, made when they are first needed.
+// host/cli/program.hpp - configuration, log and runtime of one run of the program, made when they
+// are first needed.
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -23,7 +24,8 @@ class program {
   const config::surroundings& around() const noexcept { return around_; }
   // The loaded configuration, whatever is wrong with it.
   config::configuration& configuration();
-  // Throws failure(FAILED_PRECONDITION) that lists every error; says the warnings on standard error.
+  // Throws failure(FAILED_PRECONDITION) that lists every error; says the warnings on standard
+  // error.
   void require_valid_configuration();
   // Boots on first use. `recorder` is the recorder's section and counts at the boot only.
   runtime::runtime& runtime(const json::object& recorder = {});

@@ -34,33 +34,36 @@ exit_code list(program& with, const arguments& given) {
   }
   const auto& sessions = array_or_empty(found, "sessions");
   if (sessions.empty()) {
-    std::puts(given.all ? "There are no sessions yet." : "There are no sessions of this directory; -a lists all.");
+    std::puts(given.all ? "There are no sessions yet."
+                        : "There are no sessions of this directory; -a lists all.");
     return exit_code::done;
   }
   std::vector<std::vector<std::string>> rows;
   for (const auto& value : sessions) {
     const auto& session = value.as_object();
-    rows.push_back({std::string(text_or(session, "id")),
-                    local_time(int_or(session, "updated_at_ms")),
-                    std::to_string(int_or(session, "message_count")),
-                    std::string(text_or(session, "title"))});
+    rows.push_back(
+        {std::string(text_or(session, "id")), local_time(int_or(session, "updated_at_ms")),
+         std::to_string(int_or(session, "message_count")), std::string(text_or(session, "title"))});
   }
-  std::fputs(to_table({"ID", "CHANGED", "MESSAGES", "TITLE"}, rows, terminal_width()).c_str(), stdout);
+  std::fputs(to_table({"ID", "CHANGED", "MESSAGES", "TITLE"}, rows, terminal_width()).c_str(),
+             stdout);
   return exit_code::done;
 }
 
 exit_code show(program& with, const arguments& given) {
   if (given.json) {
     const auto found = with.runtime().call(conversation, "get", {{"id", given.subject}});
-    auto out = with.runtime().call(conversation, "history", {{"id", given.subject}, {"limit", 10'000}});
+    auto out =
+        with.runtime().call(conversation, "history", {{"id", given.subject}, {"limit", 10'000}});
     out["session"] = object_or_empty(found, "session");
     std::printf("%s\n", json::serialize(out).c_str());
     return exit_code::done;
   }
-  auto call = with.runtime().start(conversation, "export",
-                                   {{"id", given.subject}, {"format", "markdown"}});
+  auto call =
+      with.runtime().start(conversation, "export", {{"id", given.subject}, {"format", "markdown"}});
   while (auto event = call->next())
-    if (event->kind == RAI_EVENT_TEXT) std::fwrite(event->text.data(), 1, event->text.size(), stdout);
+    if (event->kind == RAI_EVENT_TEXT)
+      std::fwrite(event->text.data(), 1, event->text.size(), stdout);
   (void)call->result().object();
   return exit_code::done;
 }
@@ -108,8 +111,8 @@ exit_code remove(program& with, const arguments& given, signal_watch& signals) {
   const std::string id(text_or(session, "id"));
   if (!given.force) {
     if (isatty(STDIN_FILENO) == 0)
-      throw failure(status_code::invalid_argument, "deleting session " + id + ": nobody can be asked",
-                    "add --force");
+      throw failure(status_code::invalid_argument,
+                    "deleting session " + id + ": nobody can be asked", "add --force");
     std::fprintf(stderr, "Delete session %s (%s)? [y/N] ", id.c_str(),
                  std::string(text_or(session, "title", "no title")).c_str());
     wait_readable(STDIN_FILENO, signals.descriptor());

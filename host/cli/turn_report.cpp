@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "host/cli/limits.hpp"
+#include "host/cli/terminal.hpp"
 
 namespace rustic::cli {
 namespace {
@@ -21,15 +22,6 @@ std::string one_line(std::string_view text, std::size_t bytes_max) {
   return out;
 }
 
-// What goes to a terminal from a model or a tool: no escape sequences, no bells.
-std::string harmless(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (const char c : text)
-    if (static_cast<unsigned char>(c) >= 0x20 || c == '\n' || c == '\t') out += c;
-  return out;
-}
-
 class text_report final : public turn_report {
  public:
   text_report(bool quiet, bool color)
@@ -39,7 +31,7 @@ class text_report final : public turn_report {
 
   void event(const runtime::call_event& event) override {
     if (event.kind == RAI_EVENT_TEXT && !event.text.empty()) {
-      say(terminal_ ? harmless(event.text) : event.text);
+      say(terminal_ ? visible(event.text) : event.text);
     } else if (event.kind == RAI_EVENT_JSON && !quiet_) {
       try {
         note(parse_object(event.text));
@@ -61,8 +53,8 @@ class text_report final : public turn_report {
     error shown;
     shown.message = text_or(object, "message");
     shown.hint = text_or(object, "hint");
-    std::fprintf(stderr, "rustic-ai: %s\n", harmless(shown.message).c_str());
-    if (!shown.hint.empty()) std::fprintf(stderr, "  %s\n", harmless(shown.hint).c_str());
+    std::fprintf(stderr, "rustic-ai: %s\n", visible(shown.message).c_str());
+    if (!shown.hint.empty()) std::fprintf(stderr, "  %s\n", visible(shown.hint).c_str());
   }
 
  private:
@@ -203,7 +195,8 @@ json::object result_object(const json::object& turn, const error* problem,
   out["duration_ms"] = duration_ms;
   text("limit", "limit");
   if (problem) {
-    json::object shown{{"code", status_name(problem->code)}, {"message", to_utf8(problem->message)}};
+    json::object shown{{"code", status_name(problem->code)},
+                       {"message", to_utf8(problem->message)}};
     if (problem->hint.empty())
       shown["hint"] = nullptr;
     else

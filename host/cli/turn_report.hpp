@@ -1,4 +1,5 @@
-// host/cli/turn_report.hpp - one turn's progress and result in the form that was asked for: text, one JSON object, or a stream of them.
+// host/cli/turn_report.hpp - one turn's progress and result in the form that was asked for: text,
+// one JSON object, or a stream of them.
 #pragma once
 #include <chrono>
 #include <memory>

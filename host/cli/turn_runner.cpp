@@ -75,7 +75,8 @@ turn_end run_turn(program& with, const std::string& session, json::array input,
     while (auto event = call->try_next()) {
       if (event->kind == RAI_EVENT_RESTART) text.clear();
       if (event->kind == RAI_EVENT_TEXT) text += event->text;
-      if (event->kind == RAI_EVENT_JSON && event->text.find("\"type\":\"round\"") != std::string::npos)
+      if (event->kind == RAI_EVENT_JSON &&
+          event->text.find("\"type\":\"round\"") != std::string::npos)
         text.clear();
       report.event(*event);
     }
@@ -84,8 +85,8 @@ turn_end run_turn(program& with, const std::string& session, json::array input,
     show_events();
     if (!report.writable()) call->cancel();
     if (call->finished()) break;
-    const int ready = wait_readable(call->descriptor(), signals.descriptor(), -1,
-                                    desk ? desk->descriptor() : -1);
+    const int ready =
+        wait_readable(call->descriptor(), signals.descriptor(), -1, desk ? desk->descriptor() : -1);
     std::optional<int> came;
     if (desk && (ready & 4) != 0) {
       show_events();  // what led to the question stands above it
@@ -135,8 +136,7 @@ turn_end run_turn(program& with, const std::string& session, json::array input,
       problem = std::move(said);
     }
     out.code = exit_code_of(*problem);
-    if (signal != 0)
-      out.code = signal == SIGINT ? exit_code::interrupted : exit_code::terminated;
+    if (signal != 0) out.code = signal == SIGINT ? exit_code::interrupted : exit_code::terminated;
     if (!report.writable()) {
       out.code = exit_code::turn_failed;
       problem->message = "standard output was closed before the answer ended";

@@ -1,4 +1,5 @@
-// host/cli/turn_runner.hpp - runs one turn in the foreground: its events go to a report, Ctrl-C cancels it.
+// host/cli/turn_runner.hpp - runs one turn in the foreground: its events go to a report, Ctrl-C
+// cancels it.
 #pragma once
 #include <string>
 
@@ -11,7 +12,8 @@
 
 namespace rustic::cli {
 
-// The session that the options name: resumed, the latest of the workspace, or a new one. Throws failure.
+// The session that the options name: resumed, the latest of the workspace, or a new one. Throws
+// failure.
 std::string open_session(program& with, const turn_options& turn);
 
 struct turn_end {
@@ -19,8 +21,9 @@ struct turn_end {
   json::object result;  // docs/output.md
 };
 
-// `input` is the list of parts; `desk`, when there is one, takes questions to the person. A first signal cancels and the partial text is kept; a second one
-// returns at once. Never throws for what happens in the turn.
+// `input` is the list of parts; `desk`, when there is one, takes questions to the person. A first
+// signal cancels and the partial text is kept; a second one returns at once. Never throws for what
+// happens in the turn.
 turn_end run_turn(program& with, const std::string& session, json::array input,
                   const turn_options& turn, question_desk* desk, turn_report& report,
                   signal_watch& signals);

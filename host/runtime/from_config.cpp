@@ -23,7 +23,8 @@ json::object provider_section(const config::provider_settings& one) {
   json::object section = one.section;
   section["type"] = one.type;
   if (!one.base_url.empty()) section["base_url"] = one.base_url;
-  if (!one.api_key.empty()) section["api_key"] = is_literal(one.api_key) ? literal_name(one) : one.api_key;
+  if (!one.api_key.empty())
+    section["api_key"] = is_literal(one.api_key) ? literal_name(one) : one.api_key;
   if (!one.model.empty()) section["model"] = one.model;
   if (one.from_environment) {
     section["found"] = true;

@@ -138,16 +138,16 @@ void host_services::withdraw(std::string_view target) {
 void provide_basics(host_services& services,
                     std::function<std::string(const std::string&)> resolve_secret,
                     std::vector<std::string> secret_callers) {
-  services.provide("rustic.clock/default", [](std::string_view, const json::object&, std::string_view) {
-    return json::serialize(json::object{{"unix_ms", unix_now_ms()}});
-  });
-  const auto maker = std::make_shared<id_maker>();
-  services.provide("rustic.id/default",
-                   [maker](std::string_view, const json::object& body, std::string_view) {
-                     const std::string prefix(text_or(body, "prefix"));
-                     return json::serialize(
-                         json::object{{"id", prefix + maker->make(unix_now_ms())}});
+  services.provide("rustic.clock/default",
+                   [](std::string_view, const json::object&, std::string_view) {
+                     return json::serialize(json::object{{"unix_ms", unix_now_ms()}});
                    });
+  const auto maker = std::make_shared<id_maker>();
+  services.provide(
+      "rustic.id/default", [maker](std::string_view, const json::object& body, std::string_view) {
+        const std::string prefix(text_or(body, "prefix"));
+        return json::serialize(json::object{{"id", prefix + maker->make(unix_now_ms())}});
+      });
   services.provide("rustic.secret/default", [resolve = std::move(resolve_secret),
                                              callers = std::move(secret_callers)](
                                                 std::string_view, const json::object& body,

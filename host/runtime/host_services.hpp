@@ -1,4 +1,5 @@
-// host/runtime/host_services.hpp - the services that the program itself offers: rustic.clock, rustic.id, rustic.secret, and functions of a front end.
+// host/runtime/host_services.hpp - the services that the program itself offers: rustic.clock,
+// rustic.id, rustic.secret, and functions of a front end.
 #pragma once
 #include <functional>
 #include <memory>
@@ -13,8 +14,8 @@ class kernel;
 
 namespace rustic::runtime {
 
-// Makes ids that sort by time: 10 characters of milliseconds and 16 of randomness, Crockford's base 32.
-// Within one millisecond they count up. Threads: any.
+// Makes ids that sort by time: 10 characters of milliseconds and 16 of randomness, Crockford's
+// base 32. Within one millisecond they count up. Threads: any.
 class id_maker {
  public:
   id_maker();

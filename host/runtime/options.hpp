@@ -1,4 +1,5 @@
-// host/runtime/options.hpp - what a runtime is made of. Configuration files become one of these; an embedding program may fill it itself.
+// host/runtime/options.hpp - what a runtime is made of. Configuration files become one of these; an
+// embedding program may fill it itself.
 #pragma once
 #include <rustic/abi.h>
 
@@ -13,13 +14,13 @@ namespace rustic::runtime {
 
 struct options {
   std::vector<std::filesystem::path> plugin_directories;  // first wins
-  // Name -> section of [providers.NAME], the default first. A section with "found": true came from the
-  // environment: when no plugin has its type it is spoken to at "openai_base_url", or left out.
+  // Name -> section of [providers.NAME], the default first. A section with "found": true came from
+  // the environment: when no plugin has its type it is spoken to at "openai_base_url", or left out.
   json::object providers;
-  json::array agents;                                     // objects with a name, the default first
+  json::array agents;  // objects with a name, the default first
   json::object storage{{"backend", "sqlite"}};
-  json::object permissions;                               // mode and rules
-  json::object plugin_sections;                           // plugin id -> section of [plugin.ID]
+  json::object permissions;      // mode and rules
+  json::object plugin_sections;  // plugin id -> section of [plugin.ID]
 
   std::map<std::string, std::string> environment;  // of the process
   std::filesystem::path state_directory;           // spilled output, plugin state

@@ -85,7 +85,8 @@ std::string program_log::line(int level, std::string_view plugin, rai_call call,
     return json::serialize(out);
   }
   for (auto& c : message)
-    if (c == '\n' || c == '\r' || c == '\x1b') c = ' ';  // one line, and nothing for a terminal to obey
+    if (c == '\n' || c == '\r' || c == '\x1b')
+      c = ' ';  // one line, and nothing for a terminal to obey
   std::string out = stamp() + " " + std::string(name);
   if (!plugin.empty()) out += " [" + std::string(plugin) + "]";
   if (trace[0]) out += std::string(" trace=") + trace;

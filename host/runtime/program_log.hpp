@@ -1,4 +1,5 @@
-// host/runtime/program_log.hpp - the program's log: a rotated file, off the terminal, without secrets.
+// host/runtime/program_log.hpp - the program's log: a rotated file, off the terminal, without
+// secrets.
 #pragma once
 #include <rustic/abi.h>
 
@@ -15,8 +16,8 @@ class kernel;
 
 namespace rustic::runtime {
 
-// Threads: any. The file is opened by the first line that is written, so that a program with nothing to
-// say makes none. When it cannot be opened, lines are dropped and `problem` says why.
+// Threads: any. The file is opened by the first line that is written, so that a program with
+// nothing to say makes none. When it cannot be opened, lines are dropped and `problem` says why.
 class program_log {
  public:
   enum class format { pretty, json };

@@ -1,4 +1,5 @@
-// host/runtime/root_call.hpp - a call that the program itself makes, with its events in a queue for the thread that waits.
+// host/runtime/root_call.hpp - a call that the program itself makes, with its events in a queue for
+// the thread that waits.
 #pragma once
 #include <rustic/abi.h>
 

@@ -1,4 +1,5 @@
-// host/runtime/runtime.hpp - Rustic-AI as a library: a kernel with its plugins, ready for calls. No terminal, no arguments, no files of configuration.
+// host/runtime/runtime.hpp - Rustic-AI as a library: a kernel with its plugins, ready for calls. No
+// terminal, no arguments, no files of configuration.
 #pragma once
 #include <memory>
 #include <rustic/status.hpp>
@@ -26,7 +27,8 @@ class runtime {
   runtime(const runtime&) = delete;
   runtime& operator=(const runtime&) = delete;
 
-  // Starts a call of the program's own. `context` is the root context; see docs/interfaces/README.md.
+  // Starts a call of the program's own. `context` is the root context; see
+  // docs/interfaces/README.md.
   std::unique_ptr<root_call> start(std::string_view target, std::string_view method,
                                    const json::object& body, const json::object& context = {});
   // The same, waiting: the result, or failure.

@@ -1,4 +1,5 @@
-// host/runtime/timer_thread.hpp - the one thread that a runtime owns: it lets the kernel's deadlines expire and runs small jobs.
+// host/runtime/timer_thread.hpp - the one thread that a runtime owns: it lets the kernel's
+// deadlines expire and runs small jobs.
 #pragma once
 #include <condition_variable>
 #include <functional>

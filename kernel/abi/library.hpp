@@ -8,12 +8,13 @@
 
 namespace rustic::kernel::abi {
 
-// Opened with everything resolved, local symbols, and never unmapped: what a plugin leaves behind in
-// other libraries (callbacks, thread-local destructors) must not outlive its code.
+// Opened with everything resolved, local symbols, and never unmapped: what a plugin leaves behind
+// in other libraries (callbacks, thread-local destructors) must not outlive its code.
 class library {
  public:
-  // `path` must be canonical and, for a second generation of the same plugin, new to this process: the
-  // dynamic loader answers a known path with the old code. Null and a reason when it cannot be opened.
+  // `path` must be canonical and, for a second generation of the same plugin, new to this process:
+  // the dynamic loader answers a known path with the old code. Null and a reason when it cannot be
+  // opened.
   static std::unique_ptr<library> open(const std::filesystem::path& path, std::string& problem);
   ~library();
 

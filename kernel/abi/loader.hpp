@@ -1,4 +1,5 @@
-// kernel/abi/loader.hpp - plugins in a kernel: declared from their manifests, opened at the first call, exchanged, stopped.
+// kernel/abi/loader.hpp - plugins in a kernel: declared from their manifests, opened at the first
+// call, exchanged, stopped.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -56,8 +57,9 @@ class loader {
   // Opens the plugin now, its requirements first. Empty, or the reason why not.
   std::string activate(std::string_view id);
 
-  // Opens `file` as the next generation from a private copy, binds the names to it, and lets the calls
-  // in flight finish on the old one. Empty, or the reason why not; then the old one goes on serving.
+  // Opens `file` as the next generation from a private copy, binds the names to it, and lets the
+  // calls in flight finish on the old one. Empty, or the reason why not; then the old one goes on
+  // serving.
   std::string reload(std::string_view id, const std::filesystem::path& file);
 
   // Takes the plugin's services away, waits for its calls, cancels what is left after drain_ms, and
@@ -67,8 +69,8 @@ class loader {
   // Stops the old generations whose calls have ended. Not on a plugin's thread.
   void reap();
 
-  // Everything, the last opened first. Calls still in flight after grace_ms keep their plugin: it is
-  // named in the result and left alone.
+  // Everything, the last opened first. Calls still in flight after grace_ms keep their plugin: it
+  // is named in the result and left alone.
   std::vector<std::string> stop(std::uint32_t grace_ms);
 
  private:
@@ -87,7 +89,8 @@ class loader {
                           std::vector<std::uint64_t>& replaced);
   record* find_locked(std::string_view id);
   void watch_drain(const std::vector<std::uint64_t>& generations);
-  std::vector<std::string> targets_of(const manifest& about, std::vector<std::string>& attributes) const;
+  std::vector<std::string> targets_of(const manifest& about,
+                                      std::vector<std::string>& attributes) const;
 
   kernel& kernel_;
   const settings settings_;

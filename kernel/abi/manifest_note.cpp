@@ -42,7 +42,8 @@ void scan_notes(const std::vector<char>& segment, std::uint64_t alignment, note_
     const std::string_view text(segment.data() + text_at, header.n_descsz);
     if (name == std::string_view("Rustic", 7) && header.n_type == 1 && out.manifest.empty())
       out.manifest = text.substr(0, text.find('\0'));
-    if (name == std::string_view("GNU", 4) && header.n_type == NT_GNU_BUILD_ID && text.size() <= 64) {
+    if (name == std::string_view("GNU", 4) && header.n_type == NT_GNU_BUILD_ID &&
+        text.size() <= 64) {
       out.build_id.clear();
       for (const char c : text) {
         constexpr char digits[] = "0123456789abcdef";

@@ -1,8 +1,9 @@
-// kernel/abi/manifest_note.hpp - takes a plugin's manifest out of its ELF note without loading the file.
+// kernel/abi/manifest_note.hpp - takes a plugin's manifest out of its ELF note without loading the
+// file.
 //
-// Reads the ELF header, the program headers and the PT_NOTE segments, and nothing else; every offset
-// and length is checked against the file. Format: System V ABI, chapters "ELF Header", "Program
-// Header" and "Note Section"; a note's parts are aligned to 4 or to 8 as its segment says.
+// Reads the ELF header, the program headers and the PT_NOTE segments, and nothing else; every
+// offset and length is checked against the file. Format: System V ABI, chapters "ELF Header",
+// "Program Header" and "Note Section"; a note's parts are aligned to 4 or to 8 as its segment says.
 #pragma once
 #include <cstdint>
 #include <string>

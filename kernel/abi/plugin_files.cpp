@@ -79,7 +79,8 @@ std::vector<plugin_file> find_plugins(const std::vector<fs::path>& directories) 
   for (const auto& directory : directories) {
     std::error_code problem;
     std::vector<fs::path> names;
-    for (fs::directory_iterator at(directory, fs::directory_options::skip_permission_denied, problem),
+    for (fs::directory_iterator
+             at(directory, fs::directory_options::skip_permission_denied, problem),
          end;
          !problem && at != end && names.size() < plugin_files_per_directory_max;
          at.increment(problem))

@@ -1,4 +1,5 @@
-// kernel/abi/plugin_files.hpp - finds plugin files along a search path and says which can be used, without running any.
+// kernel/abi/plugin_files.hpp - finds plugin files along a search path and says which can be used,
+// without running any.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -22,8 +23,8 @@ struct plugin_file {
 // Lists the *.so files of the directories in order, files by name. A directory that is not there
 // counts as empty. The first file with an id wins. Refused with the reason: files and directories
 // that belong to somebody other than the user and root or that others may write, foreign and
-// half-written files, unreadable manifests, other contract versions. Never throws for a file's sake.
-// Threads: any.
+// half-written files, unreadable manifests, other contract versions. Never throws for a file's
+// sake. Threads: any.
 std::vector<plugin_file> find_plugins(const std::vector<std::filesystem::path>& directories);
 
 // The same for one file.

@@ -12,7 +12,8 @@ struct error_text {
   std::string text;
   rai_writer writer{this, [](void* self, rai_str piece) {
                       auto& out = static_cast<error_text*>(self)->text;
-                      const auto room = lifecycle_error_bytes_max - std::min(out.size(), lifecycle_error_bytes_max);
+                      const auto room = lifecycle_error_bytes_max -
+                                        std::min(out.size(), lifecycle_error_bytes_max);
                       try {
                         out.append(view(piece).substr(0, room));
                       } catch (...) {  // no memory for the reason: the status says enough
@@ -32,10 +33,9 @@ plugin_instance::plugin_instance(kernel& owner, std::string id, std::uint32_t ge
       own_context_("{\"principal\":\"plugin:" + id_ + "\"}"),
       generation_(generation),
       log_(std::move(log)) {
-  host_ = {sizeof(host_),   RAI_ABI_MINOR, this,       &emit,    &finish,
-           &call_info,      &call,         &cancel,    &resume,  &abandon,
-           &forward,        &publish,      &subscribe, &unsubscribe, &list,
-           &provide,        &withdraw,     &plugin_instance::log};
+  host_ = {sizeof(host_), RAI_ABI_MINOR, this,    &emit,    &finish,   &call_info,
+           &call,         &cancel,       &resume, &abandon, &forward,  &publish,
+           &subscribe,    &unsubscribe,  &list,   &provide, &withdraw, &plugin_instance::log};
 }
 
 plugin_instance::~plugin_instance() = default;
@@ -139,9 +139,8 @@ void plugin_instance::list(void* self, rai_str pattern, rai_listing listing,
                            void* listing_self) noexcept {
   try {
     static_cast<plugin_instance*>(self)->kernel_.names().list(
-        view(pattern), [&](const listed& one) {
-          listing(listing_self, str(one.target), str(one.attributes));
-        });
+        view(pattern),
+        [&](const listed& one) { listing(listing_self, str(one.target), str(one.attributes)); });
   } catch (...) {  // no memory, or the plugin's own callback threw
   }
 }

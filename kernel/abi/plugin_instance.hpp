@@ -1,4 +1,5 @@
-// kernel/abi/plugin_instance.hpp - one generation of one plugin: its table, its host table, its life.
+// kernel/abi/plugin_instance.hpp - one generation of one plugin: its table, its host table, its
+// life.
 #pragma once
 #include <rustic/abi.h>
 
@@ -9,8 +10,8 @@
 #include <string>
 #include <string_view>
 
-#include "kernel/kernel.hpp"
 #include "kernel/abi/library.hpp"
+#include "kernel/kernel.hpp"
 
 namespace rustic::kernel::abi {
 

@@ -46,8 +46,9 @@ json::value parse_json(std::string_view text, std::string_view what) {
     problem = json::error::extra_data;
   if (!problem) parser.finish(problem);
   if (problem) {
-    throw failure(status_code::invalid_argument, "reading " + std::string(what) + ": not valid JSON at byte " +
-                                                     std::to_string(used) + ": " + problem.message());
+    throw failure(status_code::invalid_argument,
+                  "reading " + std::string(what) + ": not valid JSON at byte " +
+                      std::to_string(used) + ": " + problem.message());
   }
   return parser.release();
 }

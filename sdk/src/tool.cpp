@@ -32,13 +32,13 @@ tool_result read_tool_result(const json::object& body) {
 }
 
 void add_tool(setup& plugin, std::string_view name, tool_function function) {
-  plugin.blocking("rustic.tool/" + std::string(name),
-                  [function = std::move(function)](context& ctx) {
-                    if (ctx.request().method != "call")
-                      throw failure(status_code::unimplemented,
-                                    ctx.request().target + " has no method " + ctx.request().method);
-                    const auto body = ctx.request().object();
-                    return to_body(function(object_or_empty(body, "arguments"), ctx));
-                  });
+  plugin.blocking(
+      "rustic.tool/" + std::string(name), [function = std::move(function)](context& ctx) {
+        if (ctx.request().method != "call")
+          throw failure(status_code::unimplemented,
+                        ctx.request().target + " has no method " + ctx.request().method);
+        const auto body = ctx.request().object();
+        return to_body(function(object_or_empty(body, "arguments"), ctx));
+      });
 }
 }  // namespace rustic

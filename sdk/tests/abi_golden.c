@@ -1,5 +1,5 @@
 /* sdk/tests/abi_golden.c - every size, offset and constant of the contract on 64-bit machines.
- * A line may be added when the contract grows. A line is never changed: that would be another ABI. */
+ * A line may be added when the contract grows; none is ever changed: that would be another ABI. */
 #include <rustic/abi.h>
 
 #define SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " changed its size")

@@ -1,4 +1,4 @@
-/* sdk/tests/abi_standalone.c - the contract header needs nothing before it, and its macros work in C. */
+/* sdk/tests/abi_standalone.c - the contract header stands alone, and its macros work in C. */
 #include <rustic/abi.h>
 
 RAI_MANIFEST("{\"id\":\"standalone\"}");

@@ -1,4 +1,5 @@
-// tests/fuzz/config_fuzz.cpp - configuration files in each format, and the keys and values of flags.
+// tests/fuzz/config_fuzz.cpp - configuration files in each format, and the keys and values of
+// flags.
 #include <cstdint>
 #include <rustic/status.hpp>
 #include <string>

@@ -1,4 +1,5 @@
-// tests/fuzz/driver.cpp - runs a fuzz target without libFuzzer: the corpus, then mutations of it for a bounded number of rounds.
+// tests/fuzz/driver.cpp - runs a fuzz target without libFuzzer: the corpus, then mutations of it
+// for a bounded number of rounds.
 //
 // driver CORPUS_DIRECTORY [ROUNDS] [SEED]. Prints the seed; a crash leaves the input in the current
 // directory as crash.bin.
@@ -37,10 +38,11 @@ void run(const std::string& input) {
   LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(input.data()), input.size());
 }
 
-std::string mutate(std::string text, const std::vector<std::string>& corpus, std::mt19937_64& random) {
-  static const std::string pieces[] = {"\"", "{", "}", "[", "]", "\\u0000", "\xFF", "\xC3", "\0",
-                                       "\r\n", "\n\n", "data:", "0x", "1e999", "-", "'", "$(", "`",
-                                       "<<EOF\n", "&&", "= ", "[[", "\"\"\""};
+std::string mutate(std::string text, const std::vector<std::string>& corpus,
+                   std::mt19937_64& random) {
+  static const std::string pieces[] = {
+      "\"", "{",     "}", "[", "]",  "\\u0000", "\xFF",    "\xC3", "\0", "\r\n", "\n\n",  "data:",
+      "0x", "1e999", "-", "'", "$(", "`",       "<<EOF\n", "&&",   "= ", "[[",   "\"\"\""};
   for (auto left = 1 + random() % 8; left > 0; --left) {
     const auto at = text.empty() ? 0 : random() % text.size();
     switch (random() % 6) {

@@ -1,4 +1,5 @@
-// tests/fuzz/sse_fuzz.cpp - the event stream parser: any bytes, in any pieces, give the same events.
+// tests/fuzz/sse_fuzz.cpp - the event stream parser: any bytes, in any pieces, give the same
+// events.
 #include <cstdint>
 #include <cstdlib>
 #include <rustic/sse.hpp>

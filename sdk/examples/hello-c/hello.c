@@ -6,8 +6,8 @@ static void call(void *self, const rai_request *request, rai_call call, rai_op *
   (void)request, (void)op;
   host->finish(host->self, call, RAI_OK, (rai_str){answer, sizeof answer - 1});
 }
-static rai_status create(const rai_host *host, rai_str config, const rai_writer *error, void **self) {
-  (void)config, (void)error;
+static rai_status create(const rai_host *host, rai_str config, const rai_writer *e, void **self) {
+  (void)config, (void)e;
   *self = (void *)host;
   return RAI_OK;
 }

@@ -190,7 +190,7 @@ typedef struct rai_host {
   RAI_ANY void (*forward)(void *self, rai_call call, const rai_request *request);
   /* Events between plugins. Delivery is synchronous, in the order of subscription. */
   RAI_ANY void (*publish)(void *self, rai_str topic, rai_str body);
-  RAI_ANY uint64_t (*subscribe)(void *self, rai_str pattern, rai_handler handler, void *handler_self);
+  RAI_ANY uint64_t (*subscribe)(void *self, rai_str pattern, rai_handler handler, void *context);
   RAI_ANY void (*unsubscribe)(void *self, uint64_t subscription); /* waits for running handlers */
   /* The registry. pattern: "rustic.tool/x", or "rustic.tool" and a slash and a star for all. */
   RAI_ANY void (*list)(void *self, rai_str pattern, rai_listing listing, void *listing_self);

@@ -95,7 +95,7 @@ class [[nodiscard]] call_awaiter {
 };
 
 // The call being served. Ownership: made by the SDK, lives until the call is released.
-// Threads: the coroutine form uses it on its strand, the blocking form on its worker; emit, cancelled
+// Threads: the coroutine form uses it on its strand, the blocking form on a worker; emit, cancelled
 // and log may come from any one thread at a time.
 class context {
  public:

@@ -1,4 +1,4 @@
-// rustic/json.hpp - JSON for plugins: Boost.JSON under a short name, and the reading of optional members.
+// rustic/json.hpp - JSON for plugins: Boost.JSON under a short name, and optional members.
 #pragma once
 #include <boost/json.hpp>
 #include <cstdint>

@@ -1,11 +1,11 @@
-// rustic/plugin.hpp - write a plugin in C++: register handlers in a constructor, RUSTIC_PLUGIN does the rest.
+// rustic/plugin.hpp - write a plugin in C++: register handlers, RUSTIC_PLUGIN does the rest.
 //
 //   struct hello {
 //     explicit hello(rustic::setup& s) { s.blocking("rustic.tool/hello", ...); }
 //   };
 //   RUSTIC_PLUGIN(hello)
 //
-// The class is constructed in `create` (throw failure to refuse the configuration) and destroyed after
+// The class is constructed in `create` (throw failure to refuse the configuration), destroyed after
 // `stop`. It may have `void start()` and `void stop()`; stop joins every thread that it started.
 // Nothing static may change: two hosts can use one mapped image at once.
 #pragma once

@@ -1,4 +1,4 @@
-// rustic/status.hpp - outcomes of calls: the canonical codes, an error's body, and the exception that carries one.
+// rustic/status.hpp - outcomes of calls: the canonical codes, and errors as bodies and exceptions.
 #pragma once
 #include <rustic/abi.h>
 
@@ -34,7 +34,7 @@ enum class status_code : std::int32_t {
 std::string_view status_name(status_code code) noexcept;
 std::optional<status_code> status_from_name(std::string_view name) noexcept;
 
-// What went wrong: the operation, the subject and the cause in `message`, what to do next in `hint`.
+// What went wrong: operation, subject and cause in `message`, what to do next in `hint`.
 struct error {
   status_code code = status_code::unknown;
   std::string message;

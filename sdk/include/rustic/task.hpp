@@ -1,4 +1,4 @@
-// rustic/task.hpp - coroutines for services that wait: task<T>, when_all, and the strand they resume on.
+// rustic/task.hpp - coroutines for services that wait: task<T>, when_all, and their strand.
 #pragma once
 #include <coroutine>
 #include <cstddef>

@@ -20,7 +20,7 @@ struct tool_result {
 std::string to_body(const tool_result& result);
 tool_result read_tool_result(const json::object& body);
 
-// Registers `function` as rustic.tool/<name>, in the blocking form. It gets the arguments, which the
+// Registers `function` as rustic.tool/<name>, in the blocking form. It gets the arguments, that the
 // agent has validated against the schema of the manifest.
 using tool_function = std::function<tool_result(const json::object& arguments, context&)>;
 void add_tool(setup& plugin, std::string_view name, tool_function function);

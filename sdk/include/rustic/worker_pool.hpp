@@ -1,4 +1,4 @@
-// rustic/worker_pool.hpp - a bounded pool of threads for blocking handlers, owned by one plugin instance.
+// rustic/worker_pool.hpp - a bounded pool of threads for blocking handlers, owned by one plugin.
 #pragma once
 #include <condition_variable>
 #include <cstddef>
