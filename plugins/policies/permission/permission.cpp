@@ -311,13 +311,10 @@ task<std::int64_t> policy::now(context& ctx) {
 // The rest of the chain. Its result goes back as it is.
 task<std::string> policy::pass(context& ctx, std::string body) {
   const request& in = ctx.request();
-  call_result result =
-      co_await ctx.call({.target = in.target,
-                         .method = in.method,
-                         .body = body,
-                         .data = in.data,
-                         .next = true,
-                         .on_event = [&ctx](const rai_event& event) { return ctx.emit(event); }});
+  call_spec spec{
+      .target = in.target, .method = in.method, .body = body, .data = in.data, .next = true};
+  spec.on_event = [&ctx](const rai_event& event) { return ctx.emit(event); };
+  call_result result = co_await ctx.call(std::move(spec));
   if (!result.ok()) throw failure(result.problem());
   co_return std::move(result.body);
 }

@@ -93,15 +93,13 @@ private:
       const std::string http_body = http_request(config_, "POST", "/chat/completions", chat.stream);
       exchange answer(about("generate", chat.model), seed());
       forwarder forward(ctx, answer.events());
-      const call_result http = co_await ctx.call({.target = http_target,
-                                                  .method = "request",
-                                                  .body = http_body,
-                                                  .data = chat.body,
-                                                  .on_event = [&](const rai_event& event) {
-                                                    if (take(answer, event) == flow::stop)
-                                                      return flow::stop;
-                                                    return forward.flush();
-                                                  }});
+      call_spec spec{
+          .target = http_target, .method = "request", .body = http_body, .data = chat.body};
+      spec.on_event = [&](const rai_event& event) {
+        if (take(answer, event) == flow::stop) return flow::stop;
+        return forward.flush();
+      };
+      const call_result http = co_await ctx.call(std::move(spec));
       end(answer, http);
       if (answer.problem() && first && chat.has_max_tokens && !ctx.cancelled()) {
         const std::string used(field.empty() ? config_.default_max_tokens_field() : field);
@@ -157,11 +155,9 @@ private:
   task<std::string> models(context& ctx) {
     exchange answer(about("models", {}));
     const std::string http_body = http_request(config_, "GET", "/models", false);
-    const call_result http = co_await ctx.call(
-        {.target = http_target,
-         .method = "request",
-         .body = http_body,
-         .on_event = [&](const rai_event& event) { return take(answer, event); }});
+    call_spec spec{.target = http_target, .method = "request", .body = http_body};
+    spec.on_event = [&](const rai_event& event) { return take(answer, event); };
+    const call_result http = co_await ctx.call(std::move(spec));
     end(answer, http);
     if (answer.problem()) throw failure(*answer.problem());
     co_return json::serialize(read_models(about("models", {}), answer.body()));
@@ -173,12 +169,9 @@ private:
     const std::string data = build_embed_request(config_, request);
     exchange answer(about("embed", model));
     const std::string http_body = http_request(config_, "POST", "/embeddings", false);
-    const call_result http = co_await ctx.call(
-        {.target = http_target,
-         .method = "request",
-         .body = http_body,
-         .data = data,
-         .on_event = [&](const rai_event& event) { return take(answer, event); }});
+    call_spec spec{.target = http_target, .method = "request", .body = http_body, .data = data};
+    spec.on_event = [&](const rai_event& event) { return take(answer, event); };
+    const call_result http = co_await ctx.call(std::move(spec));
     end(answer, http);
     if (answer.problem()) throw failure(*answer.problem());
     const std::size_t inputs = array_or_empty(request, "inputs").size();
