@@ -76,7 +76,8 @@ void loop::run() {
     } else if (timers_.empty()) {
       changed_.wait(lock, [&] { return stopping_ || !jobs_.empty() || !timers_.empty(); });
     } else {
-      changed_.wait_until(lock, timers_.begin()->first.first);
+      const auto due = timers_.begin()->first.first;  // the timer may be gone while this waits
+      changed_.wait_until(lock, due);
     }
   }
 }
