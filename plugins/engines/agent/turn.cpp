@@ -162,6 +162,9 @@ task<void> turn::begin() {
                         {"changes", std::move(changes)}};
   co_await append(std::move(addition));
   opening_seq_ = next_seq_ - 1;
+  if (json::serialize(input).size() > window_bytes_)
+    ctx_.event({{"type", "warning"},
+                {"message", "the prompt is larger than the model's window: its middle is left out"}});
   co_await load_window();
 }
 
