@@ -1,4 +1,5 @@
-// tests/e2e/cli_commands_test.cpp - the commands around a chat: sessions, configuration, plugins, lists, help, completion.
+// tests/e2e/cli_commands_test.cpp - the commands around a chat: sessions, configuration, plugins,
+// lists, help, completion.
 #include <doctest/doctest.h>
 
 #include <fstream>
@@ -63,7 +64,8 @@ TEST_CASE("sessions are listed, shown, exported and deleted") {
   failed(w, {"session", "delete", id}, 2);  // nobody to ask
   succeeded(w, {"session", "delete", id, "--force"});
   for (const auto* command : {"show", "export", "delete"}) failed(w, {"session", command, id}, 2);
-  CHECK(array_or_empty(succeeded(w, {"session", "list", "-o", "json"}).object(), "sessions").empty());
+  CHECK(
+      array_or_empty(succeeded(w, {"session", "list", "-o", "json"}).object(), "sessions").empty());
 }
 
 TEST_CASE("configuration is made, changed, explained and checked") {
@@ -88,7 +90,8 @@ TEST_CASE("configuration is made, changed, explained and checked") {
       succeeded(w, {"config", "explain", "providers.mine.model", "-o", "json"}).object();
   CHECK(array_or_empty(layers, "layers").size() == 2);
   CHECK(contains(succeeded(w, {"config", "path"}).out, file.string()));
-  CHECK(text_or(succeeded(w, {"config", "path", "-o", "json"}).object(), "config") == file.string());
+  CHECK(text_or(succeeded(w, {"config", "path", "-o", "json"}).object(), "config") ==
+        file.string());
   CHECK(bool_or(succeeded(w, {"config", "validate", "-o", "json"}).object(), "valid"));
   failed(w, {"config", "get", "no.such.key"}, 3);
   w.configure("[agents.a]\ntemprature = 1\n");
@@ -106,7 +109,8 @@ TEST_CASE("the first file is valid with every example switched on") {
   std::string all, line;
   std::size_t examples = 0;
   while (std::getline(in, line)) {
-    const bool example = line.starts_with("# [") || (line.starts_with("# ") && contains(line, " = "));
+    const bool example =
+        line.starts_with("# [") || (line.starts_with("# ") && contains(line, " = "));
     examples += example;
     all += (example ? line.substr(2) : line) + "\n";
   }
@@ -125,9 +129,13 @@ TEST_CASE("a key in a file works, and is shown nowhere") {
   w.configure("[providers.mine]\ntype=\"openai\"\nmodel=\"m\"\nbase_url=\"" + w.server.base_url() +
               "\"\napi_key=\"" + planted_key + "\"\n");
   for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
-           {"chat", "Hi"}, {"config", "show"}, {"config", "show", "-o", "json"},
-           {"config", "get", "providers.mine.api_key"}, {"config", "get", "providers"},
-           {"config", "explain", "providers.mine.api_key"}, {"config", "validate"},
+           {"chat", "Hi"},
+           {"config", "show"},
+           {"config", "show", "-o", "json"},
+           {"config", "get", "providers.mine.api_key"},
+           {"config", "get", "providers"},
+           {"config", "explain", "providers.mine.api_key"},
+           {"config", "validate"},
            {"config", "explain", "providers.mine.api_key", "-o", "json"}}) {
     const auto end = succeeded(w, arguments);
     CHECK(!contains(end.out + end.err, planted_key));
@@ -173,14 +181,34 @@ TEST_CASE("a plugin that is switched off is not used; without permission no tool
 
 TEST_CASE("every command has a help") {
   world w;
-  const std::vector<std::vector<std::string>> commands{
-      {},          {"chat"},           {"run"},             {"demo"},
-      {"session"}, {"session", "list"}, {"session", "show"}, {"session", "resume"},
-      {"session", "export"}, {"session", "delete"}, {"config"}, {"config", "init"},
-      {"config", "show"}, {"config", "get"}, {"config", "set"}, {"config", "explain"},
-      {"config", "validate"}, {"config", "path"}, {"plugin"}, {"plugin", "list"},
-      {"plugin", "info"}, {"tools"}, {"tools", "list"}, {"agents"}, {"agents", "list"},
-      {"trust"}, {"untrust"}, {"completion"}};
+  const std::vector<std::vector<std::string>> commands{{},
+                                                       {"chat"},
+                                                       {"run"},
+                                                       {"demo"},
+                                                       {"session"},
+                                                       {"session", "list"},
+                                                       {"session", "show"},
+                                                       {"session", "resume"},
+                                                       {"session", "export"},
+                                                       {"session", "delete"},
+                                                       {"config"},
+                                                       {"config", "init"},
+                                                       {"config", "show"},
+                                                       {"config", "get"},
+                                                       {"config", "set"},
+                                                       {"config", "explain"},
+                                                       {"config", "validate"},
+                                                       {"config", "path"},
+                                                       {"plugin"},
+                                                       {"plugin", "list"},
+                                                       {"plugin", "info"},
+                                                       {"tools"},
+                                                       {"tools", "list"},
+                                                       {"agents"},
+                                                       {"agents", "list"},
+                                                       {"trust"},
+                                                       {"untrust"},
+                                                       {"completion"}};
   for (auto command : commands) {
     command.emplace_back("--help");
     CHECK(contains(succeeded(w, command).out, "--help"));

@@ -1,4 +1,5 @@
-// tests/e2e/cli_faults_test.cpp - bad disks, bad files and sudden deaths: one clear message, and nothing said is lost.
+// tests/e2e/cli_faults_test.cpp - bad disks, bad files and sudden deaths: one clear message, and
+// nothing said is lost.
 #include <doctest/doctest.h>
 #include <signal.h>
 
@@ -69,8 +70,9 @@ TEST_CASE("a home that cannot be written: the answer comes, and it says that not
 TEST_CASE("a read-only home") {
   world w({always(fakes::step::saying("ok"))});
   if (!can_mount(w)) return;
-  const auto end = run_mounted(
-      w, "mount --bind \"$HOME\" \"$HOME\" && mount -o remount,ro,bind \"$HOME\" && \"$RUSTIC_AI\" chat Hi");
+  const auto end = run_mounted(w,
+                               "mount --bind \"$HOME\" \"$HOME\" && mount -o remount,ro,bind "
+                               "\"$HOME\" && \"$RUSTIC_AI\" chat Hi");
   CAPTURE(end.err);
   CHECK(end.status == 0);
   CHECK(end.out == "ok\n");
@@ -166,7 +168,8 @@ TEST_CASE("killed in the middle of a tool: no process stays, and the session goe
     how.arguments = {"chat", "-o", "stream-json", "--permission-mode", "bypass", "Go"};
     {
       cli_process process(w, how);
-      REQUIRE(process.read_until([](const ended& so_far) { return contains(so_far.out, "begun"); }));
+      REQUIRE(
+          process.read_until([](const ended& so_far) { return contains(so_far.out, "begun"); }));
       const auto mine = [&] { return processes_with(w.work().string()).size(); };
       CHECK(eventually([&] { return mine() >= 4; }));  // the program, the shell, the sleepers
       process.signal(number);

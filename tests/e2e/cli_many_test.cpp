@@ -20,7 +20,8 @@ TEST_CASE("32 processes with 100 turns each on one database") {
   for (std::size_t i = 0; i < processes; ++i) {
     launch how;
     how.program = TURNS_PROGRAM;
-    how.arguments = {w.server.base_url(), w.home().string(), PLUGIN_DIRECTORY, std::to_string(turns)};
+    how.arguments = {w.server.base_url(), w.home().string(), PLUGIN_DIRECTORY,
+                     std::to_string(turns)};
     all.push_back(std::make_unique<cli_process>(w, how));
   }
   for (auto& one : all) {

@@ -70,7 +70,9 @@ void place::configure(const std::string& toml) const {
   write(home_ / ".config/rustic-ai/config.toml", toml);
 }
 
-fs::path place::database() const { return home_ / ".local/share/rustic-ai/sessions.db"; }
+fs::path place::database() const {
+  return home_ / ".local/share/rustic-ai/sessions.db";
+}
 
 std::vector<fs::path> place::files_with(const std::string& bytes) const {
   std::vector<fs::path> found;
@@ -98,7 +100,8 @@ std::vector<json::object> ended::lines() const {
   return all;
 }
 
-cli_process::cli_process(const place& where, launch how) : input_(std::move(how.input_text)), input_open_(how.input_open) {
+cli_process::cli_process(const place& where, launch how)
+    : input_(std::move(how.input_text)), input_open_(how.input_open) {
   const auto in = make_pipe(), out = make_pipe(), err = make_pipe();
   std::vector<std::string> words{how.program.empty() ? RUSTIC_AI : how.program}, variables;
   words.insert(words.end(), how.arguments.begin(), how.arguments.end());
@@ -160,7 +163,9 @@ cli_process::~cli_process() {
   close_all();
 }
 
-void cli_process::signal(int number) const { kill(id_, number); }
+void cli_process::signal(int number) const {
+  kill(id_, number);
+}
 
 bool cli_process::pump(std::int64_t deadline_ms) {
   const bool all = written_ == input_.size();
@@ -174,7 +179,8 @@ bool cli_process::pump(std::int64_t deadline_ms) {
     so_far_.in_time = false;
     return false;
   }
-  pollfd set[4] = {{all ? -1 : in_, POLLOUT, 0}, {out_, POLLIN, 0}, {err_, POLLIN, 0}, {watch_, POLLIN, 0}};
+  pollfd set[4] = {
+      {all ? -1 : in_, POLLOUT, 0}, {out_, POLLIN, 0}, {err_, POLLIN, 0}, {watch_, POLLIN, 0}};
   if (poll(set, 4, static_cast<int>(left)) <= 0) return true;
   if (set[0].revents != 0) {
     const auto done = ::write(in_, input_.data() + written_, input_.size() - written_);
@@ -220,7 +226,9 @@ ended cli_process::wait(std::int64_t timeout_ms) {
   return so_far_;
 }
 
-ended run(const place& where, launch how) { return cli_process(where, std::move(how)).wait(); }
+ended run(const place& where, launch how) {
+  return cli_process(where, std::move(how)).wait();
+}
 ended run(const place& where, std::vector<std::string> arguments) {
   launch how;
   how.arguments = std::move(arguments);
@@ -255,9 +263,9 @@ bool eventually(const std::function<bool()>& condition, std::int64_t timeout_ms)
 
 const std::vector<std::string>& result_members() {
   static const std::vector<std::string> members{
-      "schema_version", "session_id", "agent",      "provider",   "model",
-      "text",           "finish_reason", "rounds",  "tool_calls", "permission_denials",
-      "usage",          "cost_usd",   "duration_ms", "error"};
+      "schema_version", "session_id",    "agent",       "provider",   "model",
+      "text",           "finish_reason", "rounds",      "tool_calls", "permission_denials",
+      "usage",          "cost_usd",      "duration_ms", "error"};
   return members;
 }
 }  // namespace rustic::e2e

@@ -1,4 +1,5 @@
-// tests/e2e/cli_process.hpp - the program rustic-ai run as a process, in a home and a directory of its own.
+// tests/e2e/cli_process.hpp - the program rustic-ai run as a process, in a home and a directory of
+// its own.
 #pragma once
 #include <sys/types.h>
 
@@ -42,12 +43,12 @@ class place {
 enum class input_kind { device, pipe, closed };  // device: /dev/null
 
 struct launch {
-  std::string program;           // empty: rustic-ai
+  std::string program;  // empty: rustic-ai
   std::vector<std::string> arguments;
   input_kind input = input_kind::device;
-  std::string input_text;        // written into the pipe, which is then closed
-  bool input_open = false;       // the pipe stays open when the text is written
-  bool output_gone = false;      // standard output is a pipe that nobody reads
+  std::string input_text;    // written into the pipe, which is then closed
+  bool input_open = false;   // the pipe stays open when the text is written
+  bool output_gone = false;  // standard output is a pipe that nobody reads
 };
 
 struct ended {
@@ -55,8 +56,8 @@ struct ended {
   bool in_time = true;
   std::string out, err;
 
-  json::object object() const;               // the one object on standard output; throws otherwise
-  std::vector<json::object> lines() const;   // one of each line; throws when a line is none
+  json::object object() const;              // the one object on standard output; throws otherwise
+  std::vector<json::object> lines() const;  // one of each line; throws when a line is none
 };
 
 // Threads: the one that made it. Kills what is left of its process group with its end.

@@ -1,4 +1,5 @@
-// tests/e2e/cli_test.cpp - the program as its users run it: exit statuses, forms of output, ways to give a prompt.
+// tests/e2e/cli_test.cpp - the program as its users run it: exit statuses, forms of output, ways to
+// give a prompt.
 #include <doctest/doctest.h>
 #include <signal.h>
 
@@ -27,7 +28,8 @@ void check_result(const json::object& result) {
                              "cache_write_tokens", "reasoning_tokens"})
     CHECK(object_or_empty(result, "usage").contains(member));
   if (const auto* problem = find(result, "error"))
-    for (const auto* member : {"code", "message", "hint"}) CHECK(problem->as_object().contains(member));
+    for (const auto* member : {"code", "message", "hint"})
+      CHECK(problem->as_object().contains(member));
 }
 
 void check_json(const ended& end, bool failed) {
@@ -40,8 +42,8 @@ void check_json(const ended& end, bool failed) {
 
 void check_stream(const ended& end, bool failed) {
   static const std::set<std::string, std::less<>> types{
-      "session", "text",       "reasoning", "tool_call", "tool_output", "tool_result",
-      "usage",   "permission", "error",     "done"};
+      "session",     "text",  "reasoning",  "tool_call", "tool_output",
+      "tool_result", "usage", "permission", "error",     "done"};
   CAPTURE(end.out);
   CAPTURE(end.err);
   const auto lines = end.lines();
@@ -78,7 +80,10 @@ std::vector<failure_case> failures() {
   return {
       {"cut", 1, {always(cut())}, {}},
       {"no JSON", 1, {always(malformed())}, {}},
-      {"bad request", 1, {refusing(400, R"({"error":{"message":"bad","code":"invalid_value"}})")}, {}},
+      {"bad request",
+       1,
+       {refusing(400, R"({"error":{"message":"bad","code":"invalid_value"}})")},
+       {}},
       {"unknown option", 2, {}, {"--no-such-option"}},
       {"wrong value", 2, {}, {"--max-rounds", "many"}},
       {"empty session", 2, {}, {"--session", ""}},
@@ -88,11 +93,16 @@ std::vector<failure_case> failures() {
       {"unknown provider", 3, {}, {"--provider", "nobody"}},
       {"unknown key", 3, {}, {"--set", "providers.local.modle=x"}},
       {"unauthorised", 4, {refusing(401, R"({"error":{"message":"bad key"}})")}, {}},
-      {"echoed key", 4,
-       {refusing(401, R"({"error":{"message":"Incorrect API key provided: sk-planted-123456789"}})")}, {}},
+      {"echoed key",
+       4,
+       {refusing(401,
+                 R"({"error":{"message":"Incorrect API key provided: sk-planted-123456789"}})")},
+       {}},
       {"forbidden", 4, {refusing(403, R"({"error":{"message":"no"}})")}, {}},
-      {"too many requests", 4,
-       {refusing(429, R"({"error":{"message":"slow down","code":"rate_limit_exceeded"}})")}, {}},
+      {"too many requests",
+       4,
+       {refusing(429, R"({"error":{"message":"slow down","code":"rate_limit_exceeded"}})")},
+       {}},
       {"server error", 4, {refusing(500, R"({"error":{"message":"oops"}})")}, {}},
       {"denied", 5, {shell_call("touch made"), fakes::step::saying("Then not.")}, {}, false},
       {"limit", 6, {always(shell_call("true"))}, {"--max-rounds", "1"}, false},
@@ -162,7 +172,8 @@ TEST_CASE("the calls of the last allowed round are listed and not run") {
   const auto result = end.object();
   const auto& calls = array_or_empty(result, "tool_calls");
   REQUIRE(calls.size() == 1);
-  for (const auto* member : {"id", "name", "arguments", "success", "output", "error", "duration_ms"})
+  for (const auto* member :
+       {"id", "name", "arguments", "success", "output", "error", "duration_ms"})
     CHECK(calls[0].as_object().contains(member));
   CHECK(calls[0].as_object().at("success").is_null());
   CHECK(!fs::exists(w.work() / "made"));
@@ -192,7 +203,8 @@ TEST_CASE("signals end a turn with their status and keep the partial text") {
       if (form == "json")
         REQUIRE(w.server.wait_for_requests(1, 20'000));
       else
-        REQUIRE(process.read_until([](const ended& so_far) { return contains(so_far.out, "words"); }));
+        REQUIRE(
+            process.read_until([](const ended& so_far) { return contains(so_far.out, "words"); }));
       process.signal(number);
       const auto end = process.wait();
       CAPTURE(end.err);
@@ -213,24 +225,25 @@ TEST_CASE("a signal while standard input is awaited ends it") {
   how.input_text = std::string(1, 'x');
   how.input_open = true;
   cli_process process(w, how);
-  REQUIRE(process.read_until([](const ended& so_far) { return contains(so_far.err, "standard input"); }));
+  REQUIRE(process.read_until(
+      [](const ended& so_far) { return contains(so_far.err, "standard input"); }));
   process.signal(SIGINT);
   CHECK(process.wait().status == 130);
 }
 
 TEST_CASE("usage errors name what is wrong and touch nothing") {
   world w;
-  for (const auto& arguments : std::vector<std::vector<std::string>>{
-           {"chat", "--output", "xml", "Hi"},
-           {"chat", "--max-rounds", "0", "Hi"},
-           {"chat", "-c", "-r", "abcdef", "Hi"},
-           {"chat", ""},
-           {"chat"},
-           {"nonsense"},
-           {"session"},
-           {"-C", "/no/such/directory", "chat", "Hi"},
-           {"chat", "--tools", "live", "Hi"},
-           {"--provider", "chat", "--session", "", "-p", "Hi"}}) {
+  for (const auto& arguments :
+       std::vector<std::vector<std::string>>{{"chat", "--output", "xml", "Hi"},
+                                             {"chat", "--max-rounds", "0", "Hi"},
+                                             {"chat", "-c", "-r", "abcdef", "Hi"},
+                                             {"chat", ""},
+                                             {"chat"},
+                                             {"nonsense"},
+                                             {"session"},
+                                             {"-C", "/no/such/directory", "chat", "Hi"},
+                                             {"chat", "--tools", "live", "Hi"},
+                                             {"--provider", "chat", "--session", "", "-p", "Hi"}}) {
     const auto end = run(w, arguments);
     CAPTURE(json::serialize(json::value_from(arguments)));
     CAPTURE(end.err);
@@ -305,7 +318,8 @@ TEST_CASE("a wrong file is told with its line and the nearest key") {
 
 TEST_CASE("the first minute: without a model it says how to set one up") {
   place p;
-  for (const auto& arguments : std::vector<std::vector<std::string>>{{"chat", "Hi"}, {"-p", "Hi"}}) {
+  for (const auto& arguments :
+       std::vector<std::vector<std::string>>{{"chat", "Hi"}, {"-p", "Hi"}}) {
     const auto end = run(p, arguments);
     CAPTURE(end.err);
     CHECK(end.status == 3);
@@ -335,7 +349,10 @@ TEST_CASE("what is piped is appended to the prompt") {
   CHECK(contains(piped({"chat"}, "only piped"), "only piped"));
   CHECK(contains(piped({"-p", "short form"}, ""), "short form"));
   CHECK(contains(piped({"chat", "--", "--no-option"}, ""), "--no-option"));
-  CHECK(contains(piped({"chat", "Bytes"}, "a\xff\xfe" "b"), "\xEF\xBF\xBD"));
+  CHECK(contains(piped({"chat", "Bytes"},
+                       "a\xff\xfe"
+                       "b"),
+                 "\xEF\xBF\xBD"));
 }
 
 TEST_CASE("ten megabytes of prompt are sent whole") {
@@ -418,9 +435,11 @@ TEST_CASE("sessions go on: by id, by its beginning, the latest of the directory"
 
 TEST_CASE("what a turn is made of can be said on the command line") {
   world w({always(fakes::step::saying("ok"))});
-  w.configure("[providers.a]\ntype=\"openai\"\nbase_url=\"http://127.0.0.1:1/v1\"\nmodel=\"m\"\n"
-              "[providers.b]\ntype=\"openai\"\nbase_url=\"" + w.server.base_url() +
-              "\"\nmodel=\"mb\"\n[agents.one]\nprovider=\"a\"\n[agents.two]\nprovider=\"b\"\n");
+  w.configure(
+      "[providers.a]\ntype=\"openai\"\nbase_url=\"http://127.0.0.1:1/v1\"\nmodel=\"m\"\n"
+      "[providers.b]\ntype=\"openai\"\nbase_url=\"" +
+      w.server.base_url() +
+      "\"\nmodel=\"mb\"\n[agents.one]\nprovider=\"a\"\n[agents.two]\nprovider=\"b\"\n");
   const auto sent = [&](std::vector<std::string> arguments) {
     const auto end = run(w, arguments);
     CAPTURE(end.err);
@@ -433,15 +452,20 @@ TEST_CASE("what a turn is made of can be said on the command line") {
   CHECK(text_or(sent({"-m", "b/vendor/other", "-p", "Hi"}), "model") == "vendor/other");
   CHECK(text_or(sent({"chat", "Hi", "--provider", "b"}), "model") == "mb");
   CHECK(text_or(sent({"chat", "--provider", "b", "--model", "x/y", "Hi"}), "model") == "x/y");
-  const auto told = json::serialize(sent({"chat", "--agent", "two", "--system", "Be a bird.", "Hi"}));
+  const auto told =
+      json::serialize(sent({"chat", "--agent", "two", "--system", "Be a bird.", "Hi"}));
   CHECK(contains(told, "Be a bird."));
-  CHECK(text_or(sent({"--set", "agents.two.model=set", "chat", "--agent", "two", "Hi"}), "model") == "set");
-  CHECK(text_or(sent({"chat", "--agent", "two", "--set", "agents.two.model=set", "Hi"}), "model") == "set");
+  CHECK(text_or(sent({"--set", "agents.two.model=set", "chat", "--agent", "two", "Hi"}), "model") ==
+        "set");
+  CHECK(text_or(sent({"chat", "--agent", "two", "--set", "agents.two.model=set", "Hi"}), "model") ==
+        "set");
   w.environment["RUSTIC_AI_PROVIDERS__B__MODEL"] = "nested";
   CHECK(text_or(sent({"chat", "--agent", "two", "Hi"}), "model") == "nested");
   fs::create_directories(w.work() / "deeper");
-  CHECK(contains(json::serialize(sent({"chat", "-C", "deeper", "--agent", "two", "Hi"})), "/deeper"));
-  CHECK(contains(json::serialize(sent({"-C", "deeper", "chat", "--agent", "two", "Hi"})), "/deeper"));
+  CHECK(
+      contains(json::serialize(sent({"chat", "-C", "deeper", "--agent", "two", "Hi"})), "/deeper"));
+  CHECK(
+      contains(json::serialize(sent({"-C", "deeper", "chat", "--agent", "two", "Hi"})), "/deeper"));
 }
 
 TEST_CASE("no key reaches a tool, the log, the database or a recording") {

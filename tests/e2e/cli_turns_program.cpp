@@ -1,4 +1,5 @@
-// tests/e2e/cli_turns_program.cpp - plays turns on a session of its own: BASE_URL HOME PLUGINS TURNS. Prints an error and ends with 1 when one fails.
+// tests/e2e/cli_turns_program.cpp - plays turns on a session of its own: BASE_URL HOME PLUGINS
+// TURNS. Prints an error and ends with 1 when one fails.
 #include <cstdio>
 #include <string>
 
@@ -24,8 +25,10 @@ int main(int count, char** words) {
     const auto id = text_or(object_or_empty(made, "session"), "id");
     for (int i = 0; i < std::stoi(words[4]); ++i) {
       json::object body{{"session", id}};
-      body["input"] = json::array{json::object{{"type", "text"}, {"text", "turn " + std::to_string(i)}}};
-      const auto turn = rt.call("rustic.agent/default", "turn", body, {{"workspace", home.string()}});
+      body["input"] =
+          json::array{json::object{{"type", "text"}, {"text", "turn " + std::to_string(i)}}};
+      const auto turn =
+          rt.call("rustic.agent/default", "turn", body, {{"workspace", home.string()}});
       if (text_or(turn, "text") != "ok") throw failure(status_code::internal, "another answer");
     }
   } catch (...) {

@@ -8,7 +8,8 @@ namespace rustic::e2e {
 inline constexpr const char* planted_key = "sk-planted-123456789";
 
 struct world : place {
-  explicit world(std::vector<fakes::step> steps = {}) : server(fakes::script{std::move(steps), {}}) {
+  explicit world(std::vector<fakes::step> steps = {})
+      : server(fakes::script{std::move(steps), {}}) {
     environment["OPENAI_BASE_URL"] = server.base_url();
     environment["OPENAI_API_KEY"] = planted_key;
     environment["OPENAI_MODEL"] = "fake-model";

@@ -163,8 +163,9 @@ task<void> turn::begin() {
   co_await append(std::move(addition));
   opening_seq_ = next_seq_ - 1;
   if (json::serialize(input).size() > window_bytes_)
-    ctx_.event({{"type", "warning"},
-                {"message", "the prompt is larger than the model's window: its middle is left out"}});
+    ctx_.event(
+        {{"type", "warning"},
+         {"message", "the prompt is larger than the model's window: its middle is left out"}});
   co_await load_window();
 }
 
