@@ -170,6 +170,9 @@ private:
       const auto near = nearest_word(name, known);
       if (closed)
         add(path, "unknown key" + suggestion(near, known));
+      else if (near == "base_url" || near == "api_key")
+        // Passed on, it would send a key to another place than was meant.
+        add(path, "unknown key" + suggestion(near, known));
       else if (!near.empty())
         add(path, "unknown key; did you mean `" + std::string(near) + "`? It is passed on as it is",
             severity::warning);

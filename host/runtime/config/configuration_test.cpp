@@ -130,6 +130,16 @@ TEST_CASE("all mistakes are listed with place, expectation and the nearest key")
   CHECK(has(text, "permissions.rules[1]: lacks the key `decision`"));
 }
 
+TEST_CASE("a misspelt address or key of a provider is an error, for the key would go elsewhere") {
+  for (const char* line : {"base_ulr = \"http://127.0.0.1:1/v1\"", "api_keey = \"env:X\""}) {
+    test_place place;
+    (void)place.write(".config/rustic-ai/config.toml",
+                      "[providers.a]\ntype = \"openai\"\n" + std::string(line) + "\n");
+    CAPTURE(line);
+    CHECK(!configuration::load(place.request()).ok());
+  }
+}
+
 TEST_CASE("environment: nesting, case, types, near misses") {
   test_place place;
   place.write(".config/rustic-ai/config.toml",
