@@ -58,7 +58,8 @@ void say(const rai_writer* writer, const std::string& text) noexcept {
 
 rai_status plugin_host::fill(rai_plugin* out, rai_status (*create_function)(const rai_host*, rai_str,
                                                                             const rai_writer*,
-                                                                            void**)) {
+                                                                            void**),
+                             bool keeps_state) {
   rai_plugin table{};
   table.struct_size =
       static_cast<std::uint32_t>(std::min<std::size_t>(out->struct_size, sizeof(table)));
@@ -67,6 +68,10 @@ rai_status plugin_host::fill(rai_plugin* out, rai_status (*create_function)(cons
   table.stop = &plugin_host::stop;
   table.destroy = &plugin_host::destroy;
   table.service = &plugin_host::service;
+  if (keeps_state) {
+    table.save = &plugin_host::save;
+    table.restore = &plugin_host::restore;
+  }
   std::memcpy(out, &table, table.struct_size);
   return RAI_OK;
 }
@@ -105,6 +110,29 @@ void plugin_host::stop(void* self) noexcept {
     me.plugin.log(RAI_LOG_ERROR, "stopping failed: " + current_error().message);
   }
   me.plugin.pool_->stop();
+}
+
+rai_status plugin_host::save(void* self, const rai_writer* state) noexcept {
+  auto& me = *static_cast<instance*>(self);
+  try {
+    say(state, me.value->save());
+    return RAI_OK;
+  } catch (...) {
+    const auto problem = current_error();
+    me.plugin.log(RAI_LOG_ERROR, "saving the state failed: " + problem.message);
+    return static_cast<rai_status>(problem.code);
+  }
+}
+
+rai_status plugin_host::restore(void* self, rai_str state, const rai_writer* error_writer) noexcept {
+  try {
+    static_cast<instance*>(self)->value->restore(to_view(state));
+    return RAI_OK;
+  } catch (...) {
+    const auto problem = current_error();
+    say(error_writer, problem.message);
+    return static_cast<rai_status>(problem.code);
+  }
 }
 
 void plugin_host::destroy(void* self) noexcept { delete static_cast<instance*>(self); }

@@ -76,7 +76,7 @@ SLOT(rai_host, list, 104);
 SLOT(rai_host, provide, 112);
 SLOT(rai_host, withdraw, 120);
 SLOT(rai_host, log, 128);
-SIZE(rai_plugin, 48);
+SIZE(rai_plugin, 64);
 SLOT(rai_plugin, struct_size, 0);
 SLOT(rai_plugin, reserved, 4);
 SLOT(rai_plugin, create, 8);
@@ -84,6 +84,8 @@ SLOT(rai_plugin, start, 16);
 SLOT(rai_plugin, stop, 24);
 SLOT(rai_plugin, destroy, 32);
 SLOT(rai_plugin, service, 40);
+SLOT(rai_plugin, save, 48);
+SLOT(rai_plugin, restore, 56);
 
 VALUE(RAI_OK, 0);
 VALUE(RAI_CANCELLED, 1);

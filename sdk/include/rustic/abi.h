@@ -211,6 +211,10 @@ typedef struct rai_plugin {
   RAI_CTL void (*destroy)(void *self);
   /* The service for one entry of the manifest's "provides". */
   RAI_CTL rai_status (*service)(void *self, rai_str target, rai_service *out);
+  /* Optional. What a plugin hands to the generation that replaces it: any text. save: on the old
+   * one while it still serves; restore: on the new one between create and start. */
+  RAI_CTL rai_status (*save)(void *self, const rai_writer *state);
+  RAI_CTL rai_status (*restore)(void *self, rai_str state, const rai_writer *error);
 } rai_plugin;
 
 /* The one exported symbol. Pure: no thread, no I/O, may run more than once. out arrives zeroed with

@@ -7,6 +7,8 @@
 //
 // The class is constructed in `create` (throw failure to refuse the configuration), destroyed after
 // `stop`. It may have `void start()` and `void stop()`; stop joins every thread that it started.
+// With `std::string save()` and `void restore(std::string_view)` it hands what it knows to the
+// generation that replaces it in a reload: save may run beside calls, restore runs before start.
 // Nothing static may change: two hosts can use one mapped image at once.
 #pragma once
 #include <concepts>
@@ -60,11 +62,14 @@ class plugin_host {
     virtual ~object() = default;
     virtual void start() {}
     virtual void stop() {}
+    virtual std::string save() { return {}; }
+    virtual void restore(std::string_view) {}
   };
   using maker = std::unique_ptr<object> (*)(setup&);
 
   static rai_status fill(rai_plugin* out,
-                         rai_status (*create)(const rai_host*, rai_str, const rai_writer*, void**));
+                         rai_status (*create)(const rai_host*, rai_str, const rai_writer*, void**),
+                         bool keeps_state);
   static rai_status create(const rai_host* host, rai_str config, const rai_writer* error,
                            void** self, maker make) noexcept;
 
@@ -73,6 +78,8 @@ class plugin_host {
   struct served;
   static rai_status start(void* self, const rai_writer* error) noexcept;
   static void stop(void* self) noexcept;
+  static rai_status save(void* self, const rai_writer* state) noexcept;
+  static rai_status restore(void* self, rai_str state, const rai_writer* error) noexcept;
   static void destroy(void* self) noexcept;
   static rai_status service(void* self, rai_str target, rai_service* out) noexcept;
   static void call(void* self, const rai_request* request, rai_call id, rai_op* op) noexcept;
@@ -82,6 +89,12 @@ class plugin_host {
 
 namespace detail {
 template <class T>
+concept keeps_state = requires(T& v, std::string_view state) {
+  { v.save() } -> std::convertible_to<std::string>;
+  v.restore(state);
+};
+
+template <class T>
 struct plugin_object final : plugin_host::object {
   explicit plugin_object(setup& s) : value(s) {}
   void start() override {
@@ -89,6 +102,13 @@ struct plugin_object final : plugin_host::object {
   }
   void stop() override {
     if constexpr (requires(T& v) { v.stop(); }) value.stop();
+  }
+  std::string save() override {
+    if constexpr (keeps_state<T>) return value.save();
+    return {};
+  }
+  void restore(std::string_view state) override {
+    if constexpr (keeps_state<T>) value.restore(state);
   }
   T value;
 };
@@ -104,6 +124,7 @@ struct plugin_object final : plugin_host::object {
         });                                                                                     \
   }                                                                                             \
   extern "C" RAI_EXPORT rai_status rai_plugin_entry_v1(uint32_t, rai_plugin* out) {             \
-    return ::rustic::plugin_host::fill(out, rustic_plugin_create);                              \
+    return ::rustic::plugin_host::fill(out, rustic_plugin_create,                               \
+                                       ::rustic::detail::keeps_state<type>);                    \
   }
 }  // namespace rustic
