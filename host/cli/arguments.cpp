@@ -98,6 +98,7 @@ class command_line {
     add_conversations();
     add_sessions();
     add_configuration();
+    add_plugins();
     add_others();
   }
 
@@ -202,15 +203,64 @@ class command_line {
     add_list_output(path, out_.json);
   }
 
-  void add_others() {
-    auto& plugin = *app_.add_subcommand("plugin", "Look at plugins");
+  void add_plugins() {
+    auto& plugin = *app_.add_subcommand("plugin", "Look at and manage plugins");
     plugin.require_subcommand(1);
-    auto& list = add(plugin, "list", "List all plugins, with the reason for what is not usable",
-                     command::plugin_list);
-    add_list_output(list, out_.json);
-    auto& info = add(plugin, "info", "Show what a plugin says about itself", command::plugin_info);
-    info.add_option("id", out_.subject)->required();
-    add_list_output(info, out_.json);
+    const auto one = [&](const char* name, const char* text, command what) -> CLI::App& {
+      auto& made = add(plugin, name, text, what);
+      made.add_option("id", out_.subject)->required()->check(not_empty());
+      return made;
+    };
+    add_list_output(add(plugin, "list", "List all plugins, with the reason for what is not usable",
+                        command::plugin_list),
+                    out_.json);
+    add_list_output(one("info", "Show what a plugin says about itself", command::plugin_info),
+                    out_.json);
+    auto& install = add(plugin, "install", "Put a plugin into your plugin directory",
+                        command::plugin_install);
+    install.add_option("file", out_.subject, "A plugin file, or a directory of them")
+        ->required()
+        ->check(not_empty())
+        ->type_name("FILE");
+    install.add_flag("-f,--force", out_.force, "Replace another plugin of that id");
+    one("remove", "Delete a plugin from your plugin directory", command::plugin_remove);
+    one("enable", "Switch a plugin on; forgives one in quarantine", command::plugin_enable);
+    one("disable", "Switch a plugin off", command::plugin_disable);
+    one("reload", "Have running programs open a plugin's file anew", command::plugin_reload);
+    add_list_output(add(plugin, "doctor", "Look for what keeps plugins from working",
+                        command::plugin_doctor),
+                    out_.json);
+    add_validate(plugin);
+    add_new(plugin);
+  }
+
+  void add_validate(CLI::App& plugin) {
+    auto& validate = add(plugin, "validate", "Check a plugin file against the contract",
+                         command::plugin_validate);
+    auto& out = out_.validate;
+    validate.add_option("file", out_.subject)->required()->check(not_empty())->type_name("FILE");
+    validate.add_option("--only", out.only, "Only these checks or groups, with commas between")
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->type_name("NAME");
+    validate.add_option("--strictness", out.strictness, "1 to 10")->check(CLI::Range(1, 10));
+    validate.add_option("-o,--output", out.output, "text, json or junit")
+        ->check(CLI::IsMember({"text", "json", "junit"}));
+    validate.add_flag("--in-process", out.in_process, "No process for each check; for debuggers");
+    validate.add_option("--seed", out.seed, "Of what is generated, to repeat a run")->type_name("N");
+  }
+
+  void add_new(CLI::App& plugin) {
+    auto& made = add(plugin, "new", "Write a new plugin project", command::plugin_new);
+    auto& out = out_.new_plugin;
+    made.add_option("name", out_.subject)->required()->check(not_empty())->type_name("NAME");
+    made.add_option("--kind", out.kind, "tool, provider, storage, policy or engine")
+        ->check(CLI::IsMember({"tool", "provider", "storage", "policy", "engine"}));
+    made.add_option("--lang", out.lang, "c or cpp")->check(CLI::IsMember({"c", "cpp"}));
+    made.add_option("--to", out.to, "The directory to make")->type_name("DIR");
+  }
+
+  void add_others() {
     auto& tools = *app_.add_subcommand("tools", "Look at tools");
     tools.require_subcommand(1);
     add_list_output(add(tools, "list", "List the tools that agents can use", command::tools_list),

@@ -11,6 +11,9 @@ namespace rustic::cli {
 exit_code session_command(program& with, const arguments& given, signal_watch& signals);
 exit_code config_command(program& with, const arguments& given);
 exit_code plugin_command(program& with, const arguments& given);
+// These two need no valid configuration and open no plugin in this process.
+exit_code plugin_validate_command(program& with, const arguments& given);
+exit_code plugin_new_command(program& with, const arguments& given);
 exit_code list_command(program& with, const arguments& given);  // tools and agents
 exit_code trust_command(program& with, const arguments& given);
 exit_code completion_command(const arguments& given);

@@ -29,7 +29,7 @@ _rustic_ai() {
     "") words="chat run demo session config plugin tools agents trust untrust completion" ;;
     session) [ -z "$sub" ] && words="list show resume export delete" ;;
     config) [ -z "$sub" ] && words="init show get set explain validate path" ;;
-    plugin) [ -z "$sub" ] && words="list info" ;;
+    plugin) [ -z "$sub" ] && words="list info install remove enable disable reload validate new doctor" ;;
     tools|agents) [ -z "$sub" ] && words="list" ;;
     completion) words="bash zsh fish" ;;
   esac
@@ -65,7 +65,7 @@ _rustic_ai() {
   case $words[2] in
     session) compadd list show resume export delete ;;
     config) compadd init show get set explain validate path ;;
-    plugin) compadd list info ;;
+    plugin) compadd list info install remove enable disable reload validate new doctor ;;
     tools|agents) compadd list ;;
     completion) compadd bash zsh fish ;;
     *) _files ;;
@@ -80,7 +80,7 @@ complete -c rustic-ai -f
 complete -c rustic-ai -n "not __fish_seen_subcommand_from $commands" -a "$commands"
 complete -c rustic-ai -n "__fish_seen_subcommand_from session" -a "list show resume export delete"
 complete -c rustic-ai -n "__fish_seen_subcommand_from config" -a "init show get set explain validate path"
-complete -c rustic-ai -n "__fish_seen_subcommand_from plugin" -a "list info"
+complete -c rustic-ai -n "__fish_seen_subcommand_from plugin" -a "list info install remove enable disable reload validate new doctor"
 complete -c rustic-ai -n "__fish_seen_subcommand_from tools agents" -a "list"
 complete -c rustic-ai -n "__fish_seen_subcommand_from completion" -a "bash zsh fish"
 complete -c rustic-ai -s o -l output -x -a "text json stream-json" -d "Form of the output"

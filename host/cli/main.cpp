@@ -45,7 +45,17 @@ exit_code run(program& with, const arguments& given, signal_watch& signals) {
       return config_command(with, given);
     case command::plugin_list:
     case command::plugin_info:
+    case command::plugin_install:
+    case command::plugin_remove:
+    case command::plugin_enable:
+    case command::plugin_disable:
+    case command::plugin_reload:
+    case command::plugin_doctor:
       return plugin_command(with, given);
+    case command::plugin_validate:
+      return plugin_validate_command(with, given);
+    case command::plugin_new:
+      return plugin_new_command(with, given);
     case command::tools_list:
     case command::agents_list:
       return list_command(with, given);
