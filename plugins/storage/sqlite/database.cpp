@@ -158,6 +158,12 @@ void connection::script(const std::string& sql) {
   if (code != SQLITE_OK) fail(code);
 }
 
+void connection::sync_commits(bool on) {
+  if (on == commits_synced_) return;
+  script(on ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+  commits_synced_ = on;
+}
+
 std::int64_t connection::number(const std::string& sql) {
   const auto text = word(sql);
   return text.empty() ? 0 : std::stoll(text);

@@ -104,6 +104,9 @@ public:
   std::string word(const std::string& sql);
 
   bool in_transaction() const noexcept { return sqlite3_get_autocommit(handle_) == 0; }
+  // Whether commits from now on wait for the disk; those of before are then written too. Outside a
+  // transaction.
+  void sync_commits(bool on);
   // Undoes whatever is open; throws nothing.
   void roll_back() noexcept;
   // Writes the log back into the file; false when a reader kept a part of it in the log.
@@ -126,5 +129,6 @@ private:
   // By their text; as many as the program has.
   std::unordered_map<std::string, std::unique_ptr<sqlite3_stmt, finalizer>> statements_;
   int wal_pages_ = 0;
+  bool commits_synced_ = false;
 };
 }  // namespace rustic::storage

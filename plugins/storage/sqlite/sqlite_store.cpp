@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -166,8 +167,9 @@ void sqlite_store::open_locked() {
       throw failure(status_code::unavailable,
                     "the database " + path + " cannot use a write-ahead log (" + mode + ")",
                     "put it on a local disk");
+    database.sync_commits(true);
     database.script(
-        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;"
+        "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;"
         "PRAGMA secure_delete = FAST; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
         "PRAGMA wal_autocheckpoint = 0");
     database.script("PRAGMA journal_size_limit = " + std::to_string(wal_bytes_kept));
@@ -284,6 +286,14 @@ sqlite_reply sqlite_store::execute_alone(const sqlite_call& call) {
   }
 }
 
+namespace {
+// Whether a power failure may undo the call. A lease binds processes, which do not outlive one; and
+// a session is empty until something is appended, which writes it to the disk too.
+bool may_be_undone(const sqlite_call& call) {
+  return call.method == "session.create" || call.method.starts_with("lease.");
+}
+}  // namespace
+
 std::vector<sqlite_reply> sqlite_store::execute_group(std::span<const sqlite_call> calls) {
   std::vector<sqlite_reply> replies;
   replies.reserve(calls.size());
@@ -295,6 +305,7 @@ std::vector<sqlite_reply> sqlite_store::execute_group(std::span<const sqlite_cal
     // When others always come first, housekeeping never gets its turn and the log would grow.
     if (database_->wal_pages() >= pages_at_failed_checkpoint_ + wal_pages_before_backpressure)
       write_log_back();
+    database_->sync_commits(!std::all_of(calls.begin(), calls.end(), may_be_undone));
     if (calls.size() > 1) {
       try {
         database_->run("BEGIN IMMEDIATE");

@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -18,6 +20,35 @@
 
 using rustic::status_code;
 using namespace rustic::storage;
+
+namespace {
+std::atomic<int> syncs{0};
+}  // namespace
+// Stands before that of the C library, for SQLite.
+extern "C" __attribute__((visibility("default"))) int fdatasync(int file) {
+  ++syncs;
+  return static_cast<int>(syscall(SYS_fdatasync, file));
+}
+
+TEST_CASE("what must survive a power failure waits for the disk, and nothing else") {
+  scratch_folder folder;
+  sqlite_settings settings;
+  settings.path = folder.path("storage.db");
+  sqlite_store store(settings);
+  const auto syncs_of = [&](std::string_view method, std::string_view body) {
+    const int before = syncs;
+    REQUIRE(store.execute(method, body).status == status_code::ok);
+    return syncs - before;
+  };
+  CHECK(syncs_of("state.put", R"({"scope":"a","key":"b","value":1})") > 0);
+  CHECK(syncs_of("session.create",
+                 R"({"session":{"id":"s_1","created_at_ms":1,"updated_at_ms":1}})") == 0);
+  CHECK(syncs_of("lease.acquire",
+                 R"({"name":"session:s_1","owner":"me","ttl_ms":1000,"now_ms":1})") == 0);
+  CHECK(syncs_of("messages.append",
+                 R"({"session":"s_1","messages":[{"role":"user","parts":[],"created_at_ms":1}]})") == 1);
+  CHECK(syncs_of("journal.append", R"({"stream":"x","records":[{}]})") == 1);
+}
 
 TEST_CASE("the store keeps the contract") {
   rustic::contract::run_storage_suite([](const rustic::contract::storage_setting& setting) {
