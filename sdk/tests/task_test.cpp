@@ -29,12 +29,7 @@ detail::detached run(task<void>& inner, bool& done) {
   done = true;
 }
 
-// Without optimisation each transfer takes some stack; with it none.
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 constexpr int tasks_count = 1'000'000;
-#else
-constexpr int tasks_count = 5'000;
-#endif
 
 task<int> number(int value) {
   co_return value;

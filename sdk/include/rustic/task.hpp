@@ -1,5 +1,6 @@
 // rustic/task.hpp - coroutines for services that wait: task<T>, when_all, and their strand.
 #pragma once
+#include <atomic>
 #include <coroutine>
 #include <cstddef>
 #include <exception>
@@ -25,14 +26,25 @@ class strand {
 
 namespace detail {
 struct promise_base {
-  std::coroutine_handle<> continuation;
   std::exception_ptr exception;
+
+  // Says that the coroutine has come to its end. Nothing: nobody waits yet. After this the frame
+  // may be gone.
+  std::coroutine_handle<> finished() noexcept {
+    void* waiting = waiting_.exchange(this, std::memory_order_acq_rel);
+    return waiting ? std::coroutine_handle<>::from_address(waiting) : nullptr;
+  }
+  // Leaves word who waits. False when the coroutine has come to its end already.
+  bool wait(std::coroutine_handle<> waiting) noexcept {
+    void* nobody = nullptr;
+    return waiting_.compare_exchange_strong(nobody, waiting.address(), std::memory_order_acq_rel);
+  }
 
   struct final_awaiter {
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) const noexcept {
-      auto next = self.promise().continuation;
+      const auto next = self.promise().finished();
       return next ? next : std::noop_coroutine();
     }
     void await_resume() const noexcept {}
@@ -40,6 +52,9 @@ struct promise_base {
   std::suspend_always initial_suspend() const noexcept { return {}; }
   final_awaiter final_suspend() const noexcept { return {}; }
   void unhandled_exception() noexcept { exception = std::current_exception(); }
+
+ private:
+  std::atomic<void*> waiting_{nullptr};  // the address of who waits; this: at the end
 };
 
 template <class T>
@@ -87,9 +102,10 @@ class [[nodiscard]] task {
   }
 
   bool await_ready() const noexcept { return false; }
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<> waiting) noexcept {
-    handle_.promise().continuation = waiting;
-    return handle_;
+  // A task that ends at once is not suspended for: a loop over such tasks needs no stack.
+  bool await_suspend(std::coroutine_handle<> waiting) noexcept {
+    handle_.resume();
+    return handle_.promise().wait(waiting);
   }
   T await_resume() { return handle_.promise().take(); }
 
@@ -138,7 +154,7 @@ class when_all {
     struct outcome {
       task<T>& inner;
       bool await_ready() const noexcept { return false; }
-      std::coroutine_handle<> await_suspend(std::coroutine_handle<> waiting) noexcept {
+      bool await_suspend(std::coroutine_handle<> waiting) noexcept {
         return inner.await_suspend(waiting);
       }
       void await_resume() const noexcept {}
