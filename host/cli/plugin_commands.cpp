@@ -45,14 +45,16 @@ exit_code plugin_list(program& with, const arguments& given) {
   for (const auto& one : all_plugins(with)) {
     objects.push_back(to_json(one));
     const auto state = one.file.usable() ? std::string(state_name(one.state)) : "unusable";
-    const auto id = one.file.about.id.empty() ? one.file.path.filename().string() : one.file.about.id;
+    const auto& about = one.file.about;
+    const auto id = about.id.empty() ? one.file.path.filename().string() : about.id;
     rows.push_back({id, one.file.about.version, state,
                     one.reason.empty() ? one.file.about.description : one.reason});
   }
   if (given.json)
     std::printf("%s\n", json::serialize(json::object{{"plugins", std::move(objects)}}).c_str());
   else
-    std::fputs(to_table({"ID", "VERSION", "STATE", "ABOUT"}, rows, terminal_width()).c_str(), stdout);
+    std::fputs(to_table({"ID", "VERSION", "STATE", "ABOUT"}, rows, terminal_width()).c_str(),
+               stdout);
   return exit_code::done;
 }
 

@@ -1,12 +1,10 @@
 #include "kernel/abi/loader.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
+#include <utility>
 
 #include "kernel/abi/limits.hpp"
+#include "kernel/abi/private_copy.hpp"
 
 namespace rustic::kernel::abi {
 
@@ -16,6 +14,11 @@ struct loader::record {
   std::string reason;
   std::uint32_t generations = 0;
   bool activating = false;
+  bool isolated = false;
+  std::string replacement_problem;
+  // Bindings of earlier generations that may have calls. A call that came for one and was answered
+  // by an activation after the exchange runs on the later generation, so that waits for them too.
+  std::vector<std::uint64_t> older;
   std::unique_ptr<plugin_instance> instance;
   std::vector<std::string> targets;
   std::vector<std::string> attributes;  // beside targets
@@ -102,6 +105,8 @@ std::vector<plugin_status> loader::list() const {
     status.state = one->state;
     status.reason = one->reason;
     status.generation = one->instance ? one->instance->generation() : 0;
+    status.isolated = one->isolated;
+    status.replacement_problem = one->replacement_problem;
     status.targets = one->targets;
     for (const auto& old : retired_)
       if (old.instance->id() == one->file.about.id) ++status.draining;
@@ -129,6 +134,43 @@ std::string loader::requirements_locked(record& plugin, std::vector<std::string>
   return {};
 }
 
+struct loader::opening {
+  const plugin_file& file;
+  std::uint32_t generation;
+  bool copied;
+  const std::string* state;
+};
+
+// Leaves `out` as it is when there is a problem.
+std::string loader::open_locked(const opening& what, std::unique_ptr<plugin_instance>& out,
+                                bool& isolated) {
+  const auto& file = what.file;
+  const auto config =
+      settings_.configuration ? settings_.configuration(file.about) : std::string("{}");
+  std::optional<private_copy> copy;
+  if (what.copied) {
+    if (!std::exchange(swept_, true)) (void)sweep_private_copies(settings_.generation_directory);
+    std::string problem;
+    copy = private_copy::make(file.path, file.identity, settings_.generation_directory,
+                              file.about.id, what.generation, problem);
+    if (!copy) return problem;
+  }
+  const auto& image = copy ? copy->path() : file.path;
+  std::optional<stand_in> other;
+  if (settings_.isolate) other = settings_.isolate(file, image, config);
+  auto made = std::make_unique<plugin_instance>(kernel_, file.about.id, what.generation,
+                                                settings_.log);
+  auto problem =
+      made->start(other ? other->file : image, other ? other->config : config, what.state);
+  if (!problem.empty()) {
+    made->stop();
+    return problem;
+  }
+  isolated = other.has_value();
+  out = std::move(made);
+  return {};
+}
+
 std::string loader::activate_locked(record& plugin, std::vector<std::string>& path) {
   if (plugin.state == plugin_state::active) return {};
   if (plugin.state == plugin_state::disabled || plugin.state == plugin_state::unusable)
@@ -146,17 +188,12 @@ std::string loader::activate_locked(record& plugin, std::vector<std::string>& pa
   try {
     problem = requirements_locked(plugin, path);
     if (problem.empty()) {
-      const auto config =
-          settings_.configuration ? settings_.configuration(plugin.file.about) : std::string("{}");
-      auto made = std::make_unique<plugin_instance>(kernel_, plugin.file.about.id,
-                                                    plugin.generations + 1, settings_.log);
-      problem = made->start(plugin.file.path, config);
+      const bool copied = settings_.in_place && !settings_.in_place(plugin.file);
+      problem = open_locked({plugin.file, plugin.generations + 1, copied, nullptr}, plugin.instance,
+                            plugin.isolated);
       if (problem.empty()) {
         ++plugin.generations;
-        plugin.instance = std::move(made);
         opened_.push_back(&plugin);
-      } else {
-        made->stop();
       }
     }
   } catch (const std::exception& error) {
@@ -188,34 +225,8 @@ rai_status loader::activate_target(record& plugin, std::string_view target, rai_
   return RAI_FAILED_PRECONDITION;
 }
 
-namespace {
-// A copy of the file under a name that this process has never loaded; empty when it cannot be made.
-std::filesystem::path private_copy(const std::filesystem::path& file,
-                                   const std::filesystem::path& directory, const std::string& id,
-                                   std::uint32_t generation, std::string& problem) {
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  auto name = (directory / (id + "-" + std::to_string(getpid()) + "-" + std::to_string(generation) +
-                            "-XXXXXX.so"))
-                  .string();
-  const int made = mkstemps(name.data(), 3);
-  if (made < 0) {
-    problem = "cannot make a copy in " + directory.string();
-    return {};
-  }
-  close(made);
-  if (!std::filesystem::copy_file(file, name, std::filesystem::copy_options::overwrite_existing,
-                                  error)) {
-    problem = "cannot copy it to " + name + ": " + error.message();
-    std::filesystem::remove(name, error);
-    return {};
-  }
-  chmod(name.c_str(), 0500);
-  return name;
-}
-}  // namespace
-
-// Puts every target of the plugin on the instance. On a problem nothing has changed.
+// Puts every target of the plugin on the instance, but for those that another plugin offers. On a
+// problem nothing has changed.
 std::string loader::bind_locked(record& plugin, plugin_instance& instance,
                                 std::vector<std::uint64_t>& replaced) {
   std::vector<rai_service> services(plugin.targets.size());
@@ -224,66 +235,91 @@ std::string loader::bind_locked(record& plugin, plugin_instance& instance,
     if (!problem.empty()) return problem;
   }
   for (std::size_t i = 0; i < plugin.targets.size(); ++i) {
-    const auto done = kernel_.names().rebind(
+    const auto done = kernel_.names().provide(
         {plugin.targets[i], plugin.file.about.id, plugin.attributes[i]}, services[i]);
     if (done.replaced != 0) replaced.push_back(done.replaced);
+    if (!done.ok() && settings_.log)
+      settings_.log(RAI_LOG_WARN, plugin.file.about.id, 0, done.message);
   }
   return {};
 }
 
-std::string loader::reload(std::string_view id, const std::filesystem::path& path) {
+// What the generation that serves hands over; a failure costs the state and nothing else.
+std::optional<std::string> loader::saved_locked(record& plugin) {
+  if (!plugin.instance) return std::nullopt;
+  std::string problem;
+  auto out = plugin.instance->save(problem);
+  if (!problem.empty() && settings_.log)
+    settings_.log(RAI_LOG_WARN, plugin.file.about.id, 0,
+                  "its state is not handed over to the next generation: " + problem);
+  return out;
+}
+
+std::string loader::replace_locked(record& plugin, const plugin_file& file,
+                                   std::vector<std::uint64_t>& replaced) {
+  const auto& id = file.about.id;
+  const auto draining = std::count_if(retired_.begin(), retired_.end(), [&](const retired& old) {
+    return old.instance->id() == id;
+  });
+  if (draining >= static_cast<std::ptrdiff_t>(generations_draining_max))
+    return std::to_string(draining) + " older generations still have calls in flight";
+  record after;
+  after.file = file;
+  after.targets = targets_of(file.about, after.attributes);
+  const auto state = saved_locked(plugin);
+  std::unique_ptr<plugin_instance> next;
+  auto problem = open_locked({file, plugin.generations + 1, true, state ? &*state : nullptr}, next,
+                             after.isolated);
+  if (!problem.empty()) return problem;
+  problem = bind_locked(after, *next, replaced);
+  if (!problem.empty()) {
+    next->stop();
+    return problem;
+  }
+  for (const auto& old : plugin.targets)
+    if (std::find(after.targets.begin(), after.targets.end(), old) == after.targets.end())
+      if (const auto gone = kernel_.names().withdraw(old, id); gone.replaced != 0)
+        replaced.push_back(gone.replaced);
+  ++plugin.generations;
+  plugin.file = file;
+  plugin.targets = std::move(after.targets);
+  plugin.attributes = std::move(after.attributes);
+  plugin.isolated = after.isolated;
+  plugin.state = plugin_state::active;
+  plugin.reason.clear();
+  std::erase_if(plugin.older, [this](auto g) { return kernel_.names().drained(g); });
+  plugin.older.insert(plugin.older.end(), replaced.begin(), replaced.end());
+  if (plugin.instance)
+    retired_.push_back({std::move(plugin.instance), plugin.older});
+  else
+    opened_.push_back(&plugin);
+  plugin.instance = std::move(next);
+  return {};
+}
+
+std::string loader::reload(std::string_view id, const std::filesystem::path& path,
+                           const std::optional<file_identity>& expected) {
   const auto file = inspect_plugin(path);
-  if (!file.problem.empty()) return file.path.string() + ": " + file.problem;
-  if (file.about.id != id)
-    return file.path.string() + " is the plugin " + file.about.id + ", not " + std::string(id);
   reap();
   std::vector<std::uint64_t> replaced;
   {
     std::scoped_lock lock(mutex_);
     auto* plugin = find_locked(id);
     if (!plugin) return "there is no plugin " + std::string(id);
-    const auto draining = std::count_if(retired_.begin(), retired_.end(), [&](const retired& old) {
-      return old.instance->id() == id;
-    });
-    if (draining >= static_cast<std::ptrdiff_t>(generations_draining_max))
-      return std::to_string(draining) + " older generations still have calls in flight";
     std::string problem;
-    const auto copy = private_copy(file.path, settings_.generation_directory, std::string(id),
-                                   plugin->generations + 1, problem);
-    if (copy.empty()) return problem;
-    auto next = std::make_unique<plugin_instance>(kernel_, std::string(id), plugin->generations + 1,
-                                                  settings_.log);
+    if (!file.problem.empty())
+      problem = file.path.string() + ": " + file.problem;
+    else if (file.about.id != id)
+      problem = file.path.string() + " is the plugin " + file.about.id + ", not " + std::string(id);
+    else if (expected && *expected != file.identity)
+      problem = file.path.string() + " has changed since it was looked at";
     try {
-      problem = next->start(
-          copy, settings_.configuration ? settings_.configuration(file.about) : std::string("{}"));
+      if (problem.empty()) problem = replace_locked(*plugin, file, replaced);
     } catch (const std::exception& error) {
       problem = error.what();
     }
-    std::error_code ignored;
-    std::filesystem::remove(copy, ignored);  // it is mapped; the name is not needed
-    record after;
-    after.file = file;
-    after.targets = targets_of(file.about, after.attributes);
-    if (problem.empty()) problem = bind_locked(after, *next, replaced);
-    if (!problem.empty()) {
-      next->stop();
-      return problem;
-    }
-    for (const auto& old : plugin->targets)
-      if (std::find(after.targets.begin(), after.targets.end(), old) == after.targets.end())
-        if (const auto gone = kernel_.names().withdraw(old, id); gone.replaced != 0)
-          replaced.push_back(gone.replaced);
-    ++plugin->generations;
-    plugin->file = file;
-    plugin->targets = std::move(after.targets);
-    plugin->attributes = std::move(after.attributes);
-    plugin->state = plugin_state::active;
-    plugin->reason.clear();
-    if (plugin->instance)
-      retired_.push_back({std::move(plugin->instance), replaced});
-    else
-      opened_.push_back(plugin);
-    plugin->instance = std::move(next);
+    plugin->replacement_problem = problem;
+    if (!problem.empty()) return problem;
   }
   watch_drain(replaced);
   return {};
@@ -323,8 +359,12 @@ std::string loader::unload(std::string_view id, std::uint32_t drain_ms) {
     for (const auto& target : plugin->targets)
       if (const auto gone = kernel_.names().withdraw(target, id); gone.replaced != 0)
         generations.push_back(gone.replaced);
+    generations.insert(generations.end(), plugin->older.begin(), plugin->older.end());
     plugin->state = plugin_state::disabled;
     plugin->reason = "unloaded";
+    plugin->targets.clear();
+    plugin->attributes.clear();
+    plugin->isolated = false;
     instance = std::move(plugin->instance);
     std::erase(opened_, plugin);
   }
@@ -355,7 +395,7 @@ std::vector<std::string> loader::stop(std::uint32_t grace_ms) {
     }
     opened_.clear();
     for (const auto& plugin : records_) {
-      std::vector<std::uint64_t> generations;
+      auto generations = plugin->older;
       for (const auto& target : plugin->targets)
         if (const auto gone = kernel_.names().withdraw(target, plugin->file.about.id);
             gone.replaced != 0)

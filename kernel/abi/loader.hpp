@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,7 +27,15 @@ struct plugin_status {
   std::string reason;            // of failed, unusable and disabled
   std::uint32_t generation = 0;  // 0: never opened
   std::uint32_t draining = 0;    // older generations with calls in flight
+  bool isolated = false;         // the one that serves was opened through a stand-in
+  std::string replacement_problem;  // why the latest new generation was refused
   std::vector<std::string> targets;
+};
+
+// What is opened in place of a plugin: a plugin that runs it elsewhere and speaks for it.
+struct stand_in {
+  std::filesystem::path file;
+  std::string config;  // for its create
 };
 
 // Threads: every function from any thread, but none from inside a plugin's lifecycle functions.
@@ -39,7 +48,16 @@ class loader {
     // The services of an entry with `instances`.
     std::function<std::vector<std::string>(const provided&)> instance_names;
     log_sink log;
-    std::filesystem::path generation_directory;  // for the private copies of a reload
+    std::filesystem::path generation_directory;  // for private copies
+    // Whether the first generation is opened where its file lies, because nobody writes over it
+    // while it runs; all others are opened from a private copy. Null: every file is.
+    std::function<bool(const plugin_file&)> in_place;
+    // What is opened in place of the plugin. `image` is its file or the private copy, which goes
+    // when the stand-in's start has returned. May throw std::exception: the plugin then fails with
+    // that reason. Null: nothing is.
+    std::function<std::optional<stand_in>(const plugin_file&, const std::filesystem::path& image,
+                                          const std::string& config)>
+        isolate;
     std::function<void()> on_drained;            // an old generation awaits reap(); no lock is held
   };
 
@@ -57,10 +75,12 @@ class loader {
   // Opens the plugin now, its requirements first. Empty, or the reason why not.
   std::string activate(std::string_view id);
 
-  // Opens `file` as the next generation from a private copy, binds the names to it, and lets the
-  // calls in flight finish on the old one. Empty, or the reason why not; then the old one goes on
-  // serving.
-  std::string reload(std::string_view id, const std::filesystem::path& file);
+  // Opens `file` as the next generation from a private copy, hands it what the old one saved, binds
+  // the names to it, and lets the calls in flight finish on the old one. Empty, or the reason why
+  // not; then the old one goes on serving. With `expected` the file has to be that one. A plugin
+  // that was unloaded or switched off serves again.
+  std::string reload(std::string_view id, const std::filesystem::path& file,
+                     const std::optional<file_identity>& expected = std::nullopt);
 
   // Takes the plugin's services away, waits for its calls, cancels what is left after drain_ms, and
   // stops it. Empty, or what is still running.
@@ -85,6 +105,12 @@ class loader {
   std::string requirements_locked(record& plugin, std::vector<std::string>& path);
   rai_status activate_target(record& plugin, std::string_view target, rai_service* out,
                              std::string& error);
+  struct opening;
+  std::string open_locked(const opening& what, std::unique_ptr<plugin_instance>& out,
+                          bool& isolated);
+  std::optional<std::string> saved_locked(record& plugin);
+  std::string replace_locked(record& plugin, const plugin_file& file,
+                             std::vector<std::uint64_t>& replaced);
   std::string bind_locked(record& plugin, plugin_instance& instance,
                           std::vector<std::uint64_t>& replaced);
   record* find_locked(std::string_view id);
@@ -98,5 +124,6 @@ class loader {
   std::vector<std::unique_ptr<record>> records_;
   std::vector<record*> opened_;  // in the order of activation
   std::vector<retired> retired_;
+  bool swept_ = false;  // the directory of private copies
 };
 }  // namespace rustic::kernel::abi

@@ -41,9 +41,19 @@ std::string access_problem(int file, const std::string& what) {
 }
 }  // namespace
 
+file_identity identity_of(int descriptor) noexcept {
+  struct stat status {};
+  if (fstat(descriptor, &status) != 0) return {};
+  constexpr std::int64_t ns_per_s = 1'000'000'000;
+  return {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
+          status.st_mtim.tv_sec * ns_per_s + status.st_mtim.tv_nsec,
+          status.st_ctim.tv_sec * ns_per_s + status.st_ctim.tv_nsec};
+}
+
 plugin_file inspect_plugin(const fs::path& path) {
   plugin_file out;
   std::error_code problem;
+  out.listed = path;
   out.path = fs::canonical(path, problem);
   if (problem) {
     out.path = path;
@@ -55,6 +65,7 @@ plugin_file inspect_plugin(const fs::path& path) {
     out.problem = strerror(errno);
     return out;
   }
+  out.identity = identity_of(file.get());
   out.problem = access_problem(file.get(), "the file");
   if (!out.problem.empty()) return out;
   auto note = read_manifest_note(file.get());
@@ -76,7 +87,8 @@ plugin_file inspect_plugin(const fs::path& path) {
 std::vector<plugin_file> find_plugins(const std::vector<fs::path>& directories) {
   std::vector<plugin_file> out;
   std::map<std::string, fs::path> first;  // id -> file
-  for (const auto& directory : directories) {
+  for (std::size_t i = 0; i < directories.size(); ++i) {
+    const auto& directory = directories[i];
     std::error_code problem;
     std::vector<fs::path> names;
     for (fs::directory_iterator
@@ -93,6 +105,7 @@ std::vector<plugin_file> find_plugins(const std::vector<fs::path>& directories) 
                          : access_problem(opened.get(), "its directory " + directory.string());
     for (const auto& name : names) {
       auto file = inspect_plugin(name);
+      file.directory = i;
       if (file.problem.empty()) file.problem = directory_problem;
       if (file.problem.empty()) {
         const auto [at, added] = first.emplace(file.about.id, file.path);

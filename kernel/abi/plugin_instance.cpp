@@ -40,7 +40,8 @@ plugin_instance::plugin_instance(kernel& owner, std::string id, std::uint32_t ge
 
 plugin_instance::~plugin_instance() = default;
 
-std::string plugin_instance::start(const std::filesystem::path& file, std::string_view config) {
+std::string plugin_instance::start(const std::filesystem::path& file, std::string_view config,
+                                   const std::string* state) {
   std::string problem;
   library_ = library::open(file, problem);
   if (!library_ || !library_->table(table_, problem)) return "loading it failed: " + problem;
@@ -53,6 +54,8 @@ std::string plugin_instance::start(const std::filesystem::path& file, std::strin
   }
   if (status != RAI_OK) return reason(error, status);
   created_ = true;
+  if (state)
+    if (auto refused = restore(*state); !refused.empty()) return refused;
   if (!RAI_HAS(&table_, start)) {
     started_ = true;
     return {};
@@ -65,6 +68,50 @@ std::string plugin_instance::start(const std::filesystem::path& file, std::strin
   }
   started_ = status == RAI_OK;
   return started_ ? std::string() : reason(error, status);
+}
+
+std::string plugin_instance::restore(const std::string& state) {
+  if (!RAI_HAS(&table_, restore)) return {};
+  error_text error;
+  rai_status status = RAI_UNKNOWN;
+  try {
+    status = table_.restore(self_, str(state), &error.writer);
+  } catch (...) {
+    error.text = "restore threw an exception";
+  }
+  return status == RAI_OK ? std::string()
+                          : "it does not take the state of the one before: " + reason(error, status);
+}
+
+std::optional<std::string> plugin_instance::save(std::string& problem) {
+  if (!started_ || !RAI_HAS(&table_, save)) return std::nullopt;
+  struct saved {
+    std::string text;
+    bool failed = false;
+  } out;
+  const rai_writer writer{&out, [](void* self, rai_str piece) {
+                            auto& into = *static_cast<saved*>(self);
+                            try {
+                              if (into.text.size() + piece.len > saved_state_bytes_max)
+                                into.failed = true;
+                              if (!into.failed) into.text.append(view(piece));
+                            } catch (...) {
+                              into.failed = true;
+                            }
+                          }};
+  rai_status status = RAI_UNKNOWN;
+  try {
+    status = table_.save(self_, &writer);
+  } catch (...) {
+    problem = "save threw an exception";
+    return std::nullopt;
+  }
+  if (status != RAI_OK)
+    problem = "save failed with status " + std::to_string(status);
+  else if (out.failed)
+    problem = "the state is larger than " + std::to_string(saved_state_bytes_max) + " bytes";
+  if (!problem.empty()) return std::nullopt;
+  return std::move(out.text);
 }
 
 std::string plugin_instance::service(std::string_view target, rai_service& out) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,8 +29,13 @@ class plugin_instance {
   plugin_instance(const plugin_instance&) = delete;
   plugin_instance& operator=(const plugin_instance&) = delete;
 
-  // Opens, creates and starts. Empty, or the reason why not; a failed instance is only destroyed.
-  std::string start(const std::filesystem::path& file, std::string_view config);
+  // Opens, creates, restores when there is a state and the plugin takes one, and starts. Empty, or
+  // the reason why not; a failed instance is only destroyed.
+  std::string start(const std::filesystem::path& file, std::string_view config,
+                    const std::string* state = nullptr);
+  // What it hands to the generation that follows; nothing when it has nothing to hand over, with
+  // the reason in `problem` when it was about to.
+  std::optional<std::string> save(std::string& problem);
   // The service for a target of the manifest. Empty, or the reason why not.
   std::string service(std::string_view target, rai_service& out);
   // Joins the plugin's threads and frees it. Only when no call is in flight.
@@ -39,6 +45,7 @@ class plugin_instance {
   const std::string& id() const noexcept { return id_; }
 
  private:
+  std::string restore(const std::string& state);
   static rai_flow emit(void* self, rai_call call, const rai_event* event) noexcept;
   static void finish(void* self, rai_call call, rai_status status, rai_str body) noexcept;
   static rai_status call_info(void* self, rai_call call, rai_call_info* out) noexcept;

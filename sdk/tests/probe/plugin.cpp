@@ -3,7 +3,9 @@
 // Configuration: {"coroutines": [targets], "blockings": [targets], "fail": reason, "tag": text,
 // "threads": n}. Methods: echo; tag; throw; throw_number; refuse; emit {count}: texts "0", "1",
 // ...; ask {target, method, count}: so many calls one after the other; pass {target, method}: what
-// the other says, events too; own {target}: a call on the plugin's own account (blocking only).
+// the other says, events too; own {target}: a call on the plugin's own account (blocking only);
+// keep {text}: what save() hands over (blocking only); kept: that. "save" and "restore" in the
+// configuration: the reasons why these fail.
 #include <rustic/plugin.hpp>
 
 #include <condition_variable>
@@ -24,6 +26,8 @@ struct plugin {
     if (const auto reason = text_or(setup.config(), "fail"); !reason.empty())
       throw failure(status_code::failed_precondition, std::string(reason));
     tag = text_or(setup.config(), "tag");
+    no_save = text_or(setup.config(), "save");
+    no_restore = text_or(setup.config(), "restore");
     setup.limit_threads(static_cast<std::size_t>(int_or(setup.config(), "threads", 8)));
     const auto each = [&](std::string_view key, std::initializer_list<std::string> usual,
                           auto add) {
@@ -118,6 +122,11 @@ struct plugin {
       return result.body;
     }
     if (method == "own") return own_call(ctx.host(), target);
+    if (method == "keep" || method == "kept") {
+      const std::scoped_lock lock(kept_mutex);
+      if (method == "keep") kept = text_or(body, "text");
+      return json::serialize(json::object{{"text", kept}});
+    }
     fail_as(method);
   }
 
@@ -147,7 +156,19 @@ struct plugin {
     return state.body;
   }
 
-  std::string tag;
+  std::string save() {
+    if (!no_save.empty()) throw failure(status_code::unavailable, no_save);
+    const std::scoped_lock lock(kept_mutex);
+    return kept;
+  }
+  void restore(std::string_view state) {
+    if (!no_restore.empty()) throw failure(status_code::data_loss, no_restore);
+    kept = state;
+  }
+
+  std::string tag, no_save, no_restore;
+  std::mutex kept_mutex;
+  std::string kept;
 };
 }  // namespace
 RUSTIC_PLUGIN(plugin)
