@@ -79,8 +79,8 @@ std::string plugin_instance::restore(const std::string& state) {
   } catch (...) {
     error.text = "restore threw an exception";
   }
-  return status == RAI_OK ? std::string()
-                          : "it does not take the state of the one before: " + reason(error, status);
+  if (status == RAI_OK) return {};
+  return "it does not take the state of the one before: " + reason(error, status);
 }
 
 std::optional<std::string> plugin_instance::save(std::string& problem) {
