@@ -32,7 +32,8 @@ find_package(Boost 1.81.0 EXACT CONFIG REQUIRED COMPONENTS json)
 add_library(rustic_options INTERFACE)
 target_compile_options(rustic_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
-  $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual -fno-gnu-unique>
+  $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>
+  $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>
   $<$<BOOL:${RUSTIC_WERROR}>:-Werror>
   -fno-omit-frame-pointer)
 target_compile_definitions(rustic_options INTERFACE
