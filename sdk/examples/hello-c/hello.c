@@ -13,11 +13,14 @@ static rai_status create(const rai_host *host, rai_str config, const rai_writer 
 }
 static rai_status service(void *self, rai_str target, rai_service *out) {
   (void)target;
-  *out = (rai_service){sizeof *out, 0, self, call};
+  out->self = self;
+  out->call = call;
   return RAI_OK;
 }
 RAI_EXPORT rai_status rai_plugin_entry_v1(uint32_t host_minor, rai_plugin *out) {
   (void)host_minor;
-  *out = (rai_plugin){out->struct_size, 0, create, 0, 0, 0, service};
+  out->create = create;
+  out->service = service;
+  if (out->struct_size > sizeof *out) out->struct_size = sizeof *out;
   return RAI_OK;
 }
