@@ -11,22 +11,6 @@
 using namespace rustic::kernel;
 using namespace rustic::kernel::testing;
 
-namespace {
-
-struct one_service : bench {
-  service s;
-  one_service() { provide("a/x", s); }
-};
-
-rai_call_info info_of(kernel& k, rai_call id) {
-  rai_call_info out{};
-  out.struct_size = sizeof out;
-  CHECK(k.info(id, &out) == RAI_OK);
-  return out;
-}
-
-}  // namespace
-
 TEST_CASE("a tree: children end with their parent, with its reason, top down") {
   bench b;
   service top, mid, leaf;

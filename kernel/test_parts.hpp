@@ -83,6 +83,19 @@ private:
   std::vector<std::string> violations_, warnings_;
 };
 
+/// A kernel with one service, a/x.
+struct one_service : bench {
+  service s;
+  one_service() { provide("a/x", s); }
+};
+
+inline rai_call_info info_of(kernel& k, rai_call id) {
+  rai_call_info out{};
+  out.struct_size = sizeof out;
+  if (k.info(id, &out) != RAI_OK) std::abort();
+  return out;
+}
+
 /// An activator that does what a function says.
 class activation : public activator {
 public:

@@ -100,6 +100,14 @@ result<write_request> parse_write(const json::object& arguments) {
   return read.done(std::move(out));
 }
 
+namespace {
+void read_replacement(argument_reader& read, text_edit& out) {
+  read.text("old_text", out.old_text, true);
+  read.text("new_text", out.new_text, true);
+  read.flag("replace_all", out.replace_all);
+}
+}  // namespace
+
 result<edit_request> parse_edit(const json::object& arguments) {
   edit_request out;
   argument_reader read(arguments);
@@ -110,9 +118,7 @@ result<edit_request> parse_edit(const json::object& arguments) {
       read.complain("edits", "cannot be given together with old_text");
     }
     text_edit one;
-    read.text("old_text", one.old_text, true);
-    read.text("new_text", one.new_text, true);
-    read.flag("replace_all", one.replace_all);
+    read_replacement(read, one);
     out.edits.push_back(std::move(one));
     return read.done(std::move(out));
   }
@@ -125,9 +131,7 @@ result<edit_request> parse_edit(const json::object& arguments) {
     }
     text_edit one;
     argument_reader inner(*object, prefix + ".");
-    inner.text("old_text", one.old_text, true);
-    inner.text("new_text", one.new_text, true);
-    inner.flag("replace_all", one.replace_all);
+    read_replacement(inner, one);
     auto parsed = inner.done(std::move(one));
     if (!parsed) return parsed.error();
     out.edits.push_back(std::move(*parsed));

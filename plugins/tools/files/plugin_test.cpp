@@ -100,15 +100,15 @@ TEST_CASE("every tool answers through the contract") {
   work.put("f", "one\n");
   small_host host(R"({"sync":false})");
   host.context = R"({"session":"s_1","workspace":")" + work.root.string() + "\"}";
-  for (const auto& [tool, arguments] : std::initializer_list<std::pair<const char*, const char*>>{
+  for (const auto& call : std::initializer_list<std::pair<const char*, const char*>>{
            {"files_read", R"({"path":"f"})"},
            {"files_write", R"({"path":"f","content":"two\n"})"},
            {"files_edit", R"({"path":"f","old_text":"two","new_text":"three"})"},
            {"files_list", "{}"},
            {"files_glob", R"({"pattern":"f"})"},
            {"files_grep", R"({"pattern":"three"})"}}) {
-    CAPTURE(tool);
-    CHECK(host.call(tool, arguments) == RAI_OK);
+    CAPTURE(call.first);
+    CHECK(host.call(call.first, call.second) == RAI_OK);
     CHECK(host.body.at("success") == true);
     CHECK(host.body.at("error").is_null());
     CHECK_FALSE(host.body.at("output").as_string().empty());
