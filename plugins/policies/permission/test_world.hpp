@@ -63,13 +63,12 @@ public:
   explicit world(const json::object& config = {}, fake_storage* storage = nullptr)
       : kernel_(options()),
         loader_(kernel_,
-                {[config](const kernel::abi::manifest&) { return json::serialize(config); },
-                 [](const kernel::abi::provided&) { return std::vector<std::string>{}; },
-                 [this](int level, std::string_view, rai_call, std::string_view text) {
+                {.configuration = [config](const kernel::abi::manifest&) { return json::serialize(config); },
+                 .log = [this](int level, std::string_view, rai_call, std::string_view text) {
                    std::scoped_lock lock(mutex_);
                    if (level >= RAI_LOG_WARN) warnings_.emplace_back(text);
                  },
-                 std::filesystem::temp_directory_path(), [] {}}),
+                 .generation_directory = std::filesystem::temp_directory_path()}),
         services_(kernel_) {
     timer_.serve(kernel_, [this] { loader_.reap(); });
     const char* build = std::getenv("RUSTIC_BUILD_DIR");

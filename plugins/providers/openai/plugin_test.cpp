@@ -32,15 +32,14 @@ class rig {
 public:
   rig(const std::string& base_url, json::object members)
       : loader_(kernel_,
-                {[this](const kernel::abi::manifest& about) {
+                {.configuration = [this](const kernel::abi::manifest& about) {
                    if (about.id != "openai") return std::string("{}");
                    return json::serialize(
                        json::object{{"instances", json::object{{"local", section_}}}});
                  },
-                 [](const kernel::abi::provided&) { return std::vector<std::string>{"local"}; },
-                 {},
-                 {},
-                 [this] { timer_.wake_for_housekeeping(); }}),
+                 .instance_names =
+                     [](const kernel::abi::provided&) { return std::vector<std::string>{"local"}; },
+                 .on_drained = [this] { timer_.wake_for_housekeeping(); }}),
         services_(kernel_),
         section_(std::move(members)) {
     section_["type"] = "openai";
