@@ -49,16 +49,34 @@ json::object agent_section(const config::agent_settings& one, const config::sett
 }
 }  // namespace
 
+std::filesystem::path user_plugin_directory(const config::surroundings& around) {
+  return around.home / ".local/lib/rustic-ai/plugins";
+}
+
+std::vector<plugin_directory> plugin_directories_of(
+    const std::vector<config::plugin_path>& configured, const config::surroundings& around,
+    const std::filesystem::path& program,
+    const std::vector<std::filesystem::path>& more_directories) {
+  std::vector<plugin_directory> out;
+  for (const auto& one : more_directories) out.emplace_back(one, false);
+  for (const auto& one : configured) {
+    auto& made = out.emplace_back(one.path, false);
+    made.dev = one.dev;
+    made.isolation = one.isolation;
+  }
+  out.emplace_back(user_plugin_directory(around), false);
+  out.emplace_back(program.parent_path().parent_path() / "lib/rustic-ai/plugins", true);
+  return out;
+}
+
 options from_config(const config::configuration& configuration, const config::surroundings& around,
                     const std::filesystem::path& program,
                     const std::vector<std::filesystem::path>& more_directories) {
   const auto& view = configuration.view();
   options out;
-  out.plugin_directories = more_directories;
-  out.plugin_directories.insert(out.plugin_directories.end(), view.plugin_paths.begin(),
-                                view.plugin_paths.end());
-  out.plugin_directories.push_back(around.home / ".local/lib/rustic-ai/plugins");
-  out.plugin_directories.push_back(program.parent_path().parent_path() / "lib/rustic-ai/plugins");
+  out.plugin_directories =
+      plugin_directories_of(view.plugin_paths, around, program, more_directories);
+  out.trusted_plugins = view.trusted_plugins;
 
   if (const auto* first = view.provider(view.default_provider))
     out.providers[first->name] = provider_section(*first);
@@ -77,6 +95,7 @@ options from_config(const config::configuration& configuration, const config::su
   out.permissions = view.permissions;
   out.plugin_sections = view.plugins;
   out.environment = around.env;
+  out.working_directory = around.cwd;
   out.state_directory = view.paths.state_dir;
   out.data_directory = view.paths.data_dir;
   out.cache_directory = view.paths.cache_dir;

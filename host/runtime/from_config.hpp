@@ -12,4 +12,13 @@ namespace rustic::runtime {
 options from_config(const config::configuration& configuration, const config::surroundings& around,
                     const std::filesystem::path& program,
                     const std::vector<std::filesystem::path>& more_directories = {});
+
+// The same for the directories alone: `configured` is [plugins] paths.
+std::vector<plugin_directory> plugin_directories_of(
+    const std::vector<config::plugin_path>& configured, const config::surroundings& around,
+    const std::filesystem::path& program,
+    const std::vector<std::filesystem::path>& more_directories = {});
+
+// Where `rustic-ai plugin install` puts plugins.
+std::filesystem::path user_plugin_directory(const config::surroundings& around);
 }  // namespace rustic::runtime

@@ -10,4 +10,15 @@ inline constexpr std::uint32_t stop_grace_ms = 3000;  // for calls in flight whe
 inline constexpr std::size_t secret_bytes_max = 64u * 1024;
 inline constexpr std::size_t log_file_bytes_max = 10u << 20;  // then it is rotated
 inline constexpr std::size_t log_files_max = 3;
+inline constexpr std::size_t ledger_bytes_max = 4u << 20;
+inline constexpr std::size_t ledger_deaths_max = 16;    // remembered of one plugin
+inline constexpr std::size_t trusted_files_max = 1000;  // then the oldest is forgotten
+inline constexpr std::size_t plugin_file_bytes_max = 512u << 20;  // that is hashed or installed
+inline constexpr std::size_t sidecar_bytes_max = 64u * 1024;
+inline constexpr std::size_t deaths_waiting_max = 256;    // to be written to the ledger
+inline constexpr std::size_t plugin_notices_max = 100;    // waiting to be shown
+inline constexpr std::size_t watched_directories_max = 64;
+inline constexpr std::uint32_t removal_grace_ms = 1000;   // linkers remove a file to write it anew
+inline constexpr std::uint32_t reload_again_ms = 200;     // when too many generations are draining
+inline constexpr std::uint32_t unload_drain_ms = 5000;    // for the calls of a plugin that goes
 }  // namespace rustic::runtime

@@ -12,8 +12,25 @@
 
 namespace rustic::runtime {
 
+// A place where plugins lie.
+struct plugin_directory {
+  // A path alone is a directory of the program's own.
+  plugin_directory(std::filesystem::path where, bool of_the_program = true)
+      : path(std::move(where)), shipped(of_the_program) {}
+  plugin_directory(const char* where) : plugin_directory(std::filesystem::path(where)) {}
+  plugin_directory(const std::string& where) : plugin_directory(std::filesystem::path(where)) {}
+
+  std::filesystem::path path;
+  // The program's own: nobody writes there while it runs. Its plugins are opened where they lie and
+  // run in the process; those of other directories are opened from private copies.
+  bool shipped;
+  bool dev = false;       // a watching program takes up changed files without asking
+  std::string isolation;  // "process", "none", or empty: "process" unless it is shipped
+};
+
 struct options {
-  std::vector<std::filesystem::path> plugin_directories;  // first wins
+  std::vector<plugin_directory> plugin_directories;  // first wins
+  std::vector<std::string> trusted_plugins;  // ids that run in the process wherever they lie
   // Name -> section of [providers.NAME], the default first. A section with "found": true came from
   // the environment: when no plugin has its type it is spoken to at "openai_base_url", or left out.
   json::object providers;
@@ -23,7 +40,8 @@ struct options {
   json::object plugin_sections;  // plugin id -> section of [plugin.ID]
 
   std::map<std::string, std::string> environment;  // of the process
-  std::filesystem::path state_directory;           // spilled output, plugin state
+  std::filesystem::path working_directory;         // where tools may write; empty: nowhere
+  std::filesystem::path state_directory;           // spilled output, plugin state, the ledger
   std::filesystem::path data_directory;            // the sessions' database
   std::filesystem::path cache_directory;
 

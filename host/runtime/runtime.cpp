@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "host/runtime/config/settings.hpp"
 #include "host/runtime/limits.hpp"
 
 namespace rustic::runtime {
@@ -49,13 +50,13 @@ bool wants_member(const kernel::abi::manifest& about, std::string_view member) {
 runtime::runtime(options with)
     : options_(std::move(with)),
       kernel_(kernel_options_for(options_, timer_)),
-      loader_(kernel_,
-              {[this](const kernel::abi::manifest& about) { return configuration_of(about); },
-               [this](const kernel::abi::provided& entry) { return instances_of(entry); },
-               options_.log, options_.cache_directory / "generations",
-               [this] { timer_.wake_for_housekeeping(); }}),
+      keeper_(options_, kernel_, [this] { timer_.wake_for_housekeeping(); }),
+      loader_(kernel_, loader_settings()),
       services_(kernel_) {
-  timer_.serve(kernel_, [this] { loader_.reap(); });
+  timer_.serve(kernel_, [this] {
+    loader_.reap();
+    keeper_.write_deaths();
+  });
   provide_basics(services_, options_.resolve_secret, {"http"});
   add_plugins();
   check_providers();
@@ -63,7 +64,33 @@ runtime::runtime(options with)
   wire_policies();
 }
 
+kernel::abi::loader::settings runtime::loader_settings() {
+  kernel::abi::loader::settings out;
+  out.configuration = [this](const kernel::abi::manifest& about) { return configuration_of(about); };
+  out.instance_names = [this](const kernel::abi::provided& entry) { return instances_of(entry); };
+  out.log = options_.log;
+  out.generation_directory = options_.cache_directory / "generations";
+  if (options_.cache_directory.empty())
+    out.generation_directory = std::filesystem::temp_directory_path() /
+                               ("rustic-ai-" + std::to_string(geteuid())) / "generations";
+  out.on_drained = [this] { timer_.wake_for_housekeeping(); };
+  out.in_place = [this](const kernel::abi::plugin_file& file) { return keeper_.in_place(file); };
+  out.isolate = [this](const kernel::abi::plugin_file& file, const std::filesystem::path& image,
+                       const std::string& config) { return keeper_.isolate(file, image, config); };
+  return out;
+}
+
+std::vector<std::string> runtime::targets_of(const kernel::abi::manifest& about) const {
+  std::vector<std::string> out;
+  for (const auto& entry : about.provides) {
+    if (entry.instances.empty()) out.push_back(entry.target());
+    for (const auto& name : instances_of(entry)) out.push_back(entry.interface + "/" + name);
+  }
+  return out;
+}
+
 runtime::~runtime() {
+  keeper_.stop_watching();
   kernel_.shut_down();
   for (const auto& left : loader_.stop(stop_grace_ms))
     if (options_.log)
@@ -96,14 +123,10 @@ void runtime::settle_found_providers(const std::vector<kernel::abi::plugin_file>
 }
 
 void runtime::add_plugins() {
-  const auto files = kernel::abi::find_plugins(options_.plugin_directories);
+  const auto files = kernel::abi::find_plugins(paths_of(options_.plugin_directories));
   settle_found_providers(files);
-  for (const auto& file : files) {
-    const auto& section = object_or_empty(options_.plugin_sections, file.about.id);
-    loader_.add(file, bool_or(section, "enabled", true) ? ""
-                                                        : "switched off by [plugin." +
-                                                              file.about.id + "] enabled = false");
-  }
+  keeper_.begin(loader_, files,
+                [this](const kernel::abi::manifest& about) { return targets_of(about); });
 }
 
 bool runtime::offers(std::string_view target) { return kernel_.names().find(target).has_value(); }
@@ -183,7 +206,7 @@ void runtime::wire_policies() {
 
 std::string runtime::configuration_of(const kernel::abi::manifest& about) const {
   json::object out = object_or_empty(options_.plugin_sections, about.id);
-  out.erase("enabled");
+  for (const auto key : config::program_keys_of_plugin) out.erase(key);
   for (const auto& variable : about.environment) {
     const auto value = options_.environment.find(variable.name);
     if (value != options_.environment.end() && !value->second.empty() &&

@@ -9,6 +9,7 @@
 
 #include "host/runtime/host_services.hpp"
 #include "host/runtime/options.hpp"
+#include "host/runtime/plugin_keeper.hpp"
 #include "host/runtime/root_call.hpp"
 #include "host/runtime/timer_thread.hpp"
 #include "kernel/abi/loader.hpp"
@@ -38,6 +39,8 @@ class runtime {
   host_services& services() noexcept { return services_; }
   kernel::kernel& kernel() noexcept { return kernel_; }
   kernel::abi::loader& plugins() noexcept { return loader_; }
+  // What is known about the plugins, and changes of their files while this runs.
+  plugin_keeper& keeper() noexcept { return keeper_; }
   const options& settings() const noexcept { return options_; }
   // What went not as configured but well enough to go on, for the person.
   const std::vector<std::string>& warnings() const noexcept { return warnings_; }
@@ -45,7 +48,9 @@ class runtime {
  private:
   std::string configuration_of(const kernel::abi::manifest& about) const;
   std::vector<std::string> instances_of(const kernel::abi::provided& entry) const;
+  kernel::abi::loader::settings loader_settings();
   void add_plugins();
+  std::vector<std::string> targets_of(const kernel::abi::manifest& about) const;
   void settle_found_providers(const std::vector<kernel::abi::plugin_file>& files);
   void wire_storage();
   void wire_policies();
@@ -56,6 +61,7 @@ class runtime {
   std::vector<std::string> warnings_;
   timer_thread timer_;
   kernel::kernel kernel_;
+  plugin_keeper keeper_;
   kernel::abi::loader loader_;
   host_services services_;
 };

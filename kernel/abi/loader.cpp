@@ -299,13 +299,22 @@ std::string loader::replace_locked(record& plugin, const plugin_file& file,
 
 std::string loader::reload(std::string_view id, const std::filesystem::path& path,
                            const std::optional<file_identity>& expected) {
-  const auto file = inspect_plugin(path);
+  return exchange(id, inspect_plugin(path), nullptr, expected);
+}
+
+std::string loader::reload(const plugin_file& seen) {
+  return exchange(seen.about.id, inspect_plugin(seen.listed), &seen, seen.identity);
+}
+
+std::string loader::exchange(std::string_view id, plugin_file file, const plugin_file* seen,
+                             const std::optional<file_identity>& expected) {
   reap();
   std::vector<std::uint64_t> replaced;
   {
     std::scoped_lock lock(mutex_);
     auto* plugin = find_locked(id);
     if (!plugin) return "there is no plugin " + std::string(id);
+    file.directory = seen ? seen->directory : plugin->file.directory;
     std::string problem;
     if (!file.problem.empty())
       problem = file.path.string() + ": " + file.problem;

@@ -44,21 +44,21 @@ class loader {
   struct settings {
     // The configuration that a plugin's create gets, a JSON object as text. May throw
     // std::exception: the plugin then fails with that reason.
-    std::function<std::string(const manifest&)> configuration;
+    std::function<std::string(const manifest&)> configuration = {};
     // The services of an entry with `instances`.
-    std::function<std::vector<std::string>(const provided&)> instance_names;
-    log_sink log;
-    std::filesystem::path generation_directory;  // for private copies
+    std::function<std::vector<std::string>(const provided&)> instance_names = {};
+    log_sink log = {};
+    std::filesystem::path generation_directory = {};  // for private copies
     // Whether the first generation is opened where its file lies, because nobody writes over it
     // while it runs; all others are opened from a private copy. Null: every file is.
-    std::function<bool(const plugin_file&)> in_place;
+    std::function<bool(const plugin_file&)> in_place = {};
     // What is opened in place of the plugin. `image` is its file or the private copy, which goes
     // when the stand-in's start has returned. May throw std::exception: the plugin then fails with
     // that reason. Null: nothing is.
     std::function<std::optional<stand_in>(const plugin_file&, const std::filesystem::path& image,
                                           const std::string& config)>
-        isolate;
-    std::function<void()> on_drained;            // an old generation awaits reap(); no lock is held
+        isolate = {};
+    std::function<void()> on_drained = {};  // an old generation awaits reap(); no lock is held
   };
 
   loader(kernel& owner, settings with);
@@ -81,6 +81,8 @@ class loader {
   // that was unloaded or switched off serves again.
   std::string reload(std::string_view id, const std::filesystem::path& file,
                      const std::optional<file_identity>& expected = std::nullopt);
+  // The same for a file that find_plugins gave, which has to be that one still.
+  std::string reload(const plugin_file& seen);
 
   // Takes the plugin's services away, waits for its calls, cancels what is left after drain_ms, and
   // stops it. Empty, or what is still running.
@@ -109,6 +111,8 @@ class loader {
   std::string open_locked(const opening& what, std::unique_ptr<plugin_instance>& out,
                           bool& isolated);
   std::optional<std::string> saved_locked(record& plugin);
+  std::string exchange(std::string_view id, plugin_file file, const plugin_file* seen,
+                       const std::optional<file_identity>& expected);
   std::string replace_locked(record& plugin, const plugin_file& file,
                              std::vector<std::uint64_t>& replaced);
   std::string bind_locked(record& plugin, plugin_instance& instance,

@@ -262,7 +262,8 @@ std::vector<problem> configuration::validate_plugin_section(std::string_view nam
     for (const auto& [key, raw] : entry.raw) {
       const auto steps = split_key(key);
       if (steps.size() < 3 || steps[0].name != "plugin" || steps[1].name != name ||
-          steps[2].name == "enabled")
+          std::find(std::begin(program_keys_of_plugin), std::end(program_keys_of_plugin),
+                    steps[2].name) != std::end(program_keys_of_plugin))
         continue;
       const json::value* inner = &schema;
       auto* table = &entry.doc.root;
@@ -280,7 +281,7 @@ std::vector<problem> configuration::validate_plugin_section(std::string_view nam
   json::object section;
   if (const auto* found = object_or_empty(value_, "plugin").if_contains(name))
     if (const auto* table = found->if_object()) section = *table;
-  section.erase("enabled");
+  for (const auto key : program_keys_of_plugin) section.erase(key);
 
   const std::size_t before = problems_.size();
   const auto add = [&](severity level, const std::string& key, std::string message) {

@@ -241,7 +241,7 @@ TEST_CASE(
   CHECK(trusted.project()->trusted);
   CHECK(trusted.view().provider("evil"));
   CHECK(shown(trusted, "permissions.mode") == "\"bypass\"");
-  CHECK(trusted.view().plugin_paths[0] == place.home() / ".work/repo/.rustic-ai/evil");
+  CHECK(trusted.view().plugin_paths[0].path == place.home() / ".work/repo/.rustic-ai/evil");
 
   place.append(".work/repo/.rustic-ai/config.toml", "# edited\n");
   CHECK_FALSE(configuration::load(request).project()->trusted);

@@ -89,8 +89,14 @@ void configuration::build_view() {
     view_.log.file = expand_path(file, around_, base("log.file")).string();
 
   const auto& plugins = object_or_empty(value_, "plugins");
-  for (const auto& path : texts(plugins, "paths"))
-    view_.plugin_paths.push_back(expand_path(path, around_, base("plugins.paths")));
+  for (const auto& item : array_or_empty(plugins, "paths")) {
+    const auto written =
+        item.is_object() ? item.get_object() : json::object{{"path", item}};
+    const auto path = text(written, "path");
+    if (!path.empty())
+      view_.plugin_paths.push_back({expand_path(path, around_, base("plugins.paths")),
+                                    bool_or(written, "dev"), text(written, "isolation")});
+  }
   view_.trusted_plugins = texts(plugins, "trusted");
 
   build_providers();

@@ -45,6 +45,16 @@ struct log_settings {
   std::string format;
 };
 
+// One entry of [plugins] paths.
+struct plugin_path {
+  std::filesystem::path path;  // absolute
+  bool dev = false;
+  std::string isolation;  // "process", "none" or empty
+};
+
+// The keys of [plugin.NAME] that are for the program; the others are the plugin's own.
+inline constexpr std::string_view program_keys_of_plugin[] = {"enabled", "isolation", "cell"};
+
 struct settings {
   std::vector<provider_settings> providers;  // in order of appearance
   std::vector<agent_settings> agents;        // in order of appearance, never empty
@@ -58,7 +68,7 @@ struct settings {
   json::object limits;
   json::object ui;
   json::object plugins;  // [plugin.NAME] by name
-  std::vector<std::filesystem::path> plugin_paths;
+  std::vector<plugin_path> plugin_paths;
   std::vector<std::string> trusted_plugins;
   directories paths;
 
