@@ -19,10 +19,10 @@ string(REGEX REPLACE ".*RAI_ABI_MAJOR ([0-9]+).*RAI_ABI_MINOR ([0-9]+).*" "\\1.\
 
 set(package_dir lib/cmake/rustic)
 install(TARGETS rustic_abi EXPORT rustic-abi COMPONENT sdk)
-install(TARGETS rustic_sdk rustic_schema rustic_kernel rustic_kernel_abi
+install(TARGETS rustic_sdk rustic_testing rustic_schema rustic_kernel rustic_kernel_abi
                 rustic_config rustic_runtime
   EXPORT rustic ARCHIVE DESTINATION lib/rustic-ai COMPONENT sdk)
-foreach(target abi sdk schema kernel kernel_abi config runtime)
+foreach(target abi sdk testing schema kernel kernel_abi config runtime)
   set_target_properties(rustic_${target} PROPERTIES EXPORT_NAME ${target})
 endforeach()
 foreach(export rustic-abi rustic)
@@ -53,4 +53,16 @@ install(FILES
 foreach(name rustic-sdk rustic-sdk-cpp)
   configure_file(${CMAKE_SOURCE_DIR}/sdk/${name}.pc.in ${CMAKE_BINARY_DIR}/${name}.pc @ONLY)
   install(FILES ${CMAKE_BINARY_DIR}/${name}.pc DESTINATION lib/pkgconfig COMPONENT sdk)
+endforeach()
+
+# The examples stand where `rustic-ai plugin new` looks for them, also beside a program that is not
+# installed.
+file(GLOB_RECURSE examples CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/sdk/examples
+  ${CMAKE_SOURCE_DIR}/sdk/examples/*/*)
+foreach(file ${examples})
+  configure_file(${CMAKE_SOURCE_DIR}/sdk/examples/${file}
+    ${CMAKE_BINARY_DIR}/share/rustic-ai/examples/${file} COPYONLY)
+  get_filename_component(folder ${file} DIRECTORY)
+  install(FILES ${CMAKE_SOURCE_DIR}/sdk/examples/${file}
+    DESTINATION share/rustic-ai/examples/${folder} COMPONENT sdk)
 endforeach()

@@ -16,5 +16,6 @@ inline constexpr std::size_t history_file_bytes_max = 2u << 20;  // then it is w
 inline constexpr std::size_t tool_output_lines_shown_max = 10;   // of one call
 inline constexpr std::size_t tool_output_line_bytes_max = 4096;
 inline constexpr std::size_t sessions_listed_max = 30;
+inline constexpr std::size_t plugin_name_bytes_max = 48;  // also a tool's, that may have 64
 inline constexpr std::int64_t rounds_max = 10'000;
 }  // namespace rustic::cli
