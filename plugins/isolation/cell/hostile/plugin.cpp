@@ -1,0 +1,255 @@
+// A plugin for tests of the cell: dies, hangs, floods and lies in the ways that its calls name.
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <condition_variable>
+#include <cstdio>
+#include <cstring>
+#include <mutex>
+#include <rustic/plugin.hpp>
+#include <thread>
+
+namespace {
+using namespace rustic;
+
+constexpr int frames_descriptor = 3;  // of the cell's child: no honest plugin knows it
+
+[[noreturn]] void die(std::string_view how) {
+  if (how == "segv") {
+    ::raise(SIGSEGV);
+  } else if (how == "abort") {
+    ::abort();
+  } else if (how == "exit") {
+    ::exit(3);
+  } else if (how == "_exit") {
+    ::_exit(4);
+  } else if (how == "kill") {
+    ::kill(::getpid(), SIGKILL);
+  } else if (how == "terminate") {
+    std::set_terminate([] { ::abort(); });
+    std::terminate();
+  } else if (how == "overflow") {
+    std::function<int(int)> deeper = [&](int n) {
+      volatile char room[4096];
+      room[0] = static_cast<char>(n);
+      return room[0] + deeper(n + 1);
+    };
+    deeper(0);
+  }
+  for (;;) ::pause();
+}
+
+// Takes memory until there is none, then gives up as most programs do.
+[[noreturn]] void eat_memory() {
+  constexpr std::size_t piece_bytes = 16u << 20;
+  for (;;) std::memset(new char[piece_bytes], 1, piece_bytes);
+}
+
+// A process in a session of its own, twice removed, that nobody asks to end. Writes its id.
+int start_detached() {
+  int ends[2];
+  if (::pipe(ends) != 0) return -1;
+  const pid_t first = ::fork();
+  if (first == 0) {
+    ::setsid();
+    if (::fork() != 0) ::_exit(0);
+    ::setsid();
+    ::signal(SIGTERM, SIG_IGN);
+    const pid_t self = ::getpid();
+    if (::write(ends[1], &self, sizeof self) < 0) ::_exit(1);
+    ::close(ends[1]);
+    for (;;) ::pause();
+  }
+  ::waitpid(first, nullptr, 0);
+  pid_t out = -1;
+  if (::read(ends[0], &out, sizeof out) < 0) out = -1;
+  ::close(ends[0]);
+  ::close(ends[1]);
+  return out;
+}
+
+void send_garbage(std::string_view which) {
+  std::string bytes(64, '\xA5');
+  if (which == "long") bytes = std::string("\xFF\xFF\xFF\xFF\x14\0\0\0", 8) + std::string(8, '\1');
+  if (which == "type") bytes = std::string("\0\0\0\0\xEE\x03\0\0", 8) + std::string(8, '\1');
+  if (which == "short") bytes = std::string("\x02\0\0\0\x1e\0\0\0", 8) + std::string(10, '\1');
+  if (which == "done") {
+    bytes = std::string("\x0c\0\0\0\x1e\0\0\0", 8) + std::string(8 + 12, '\0');
+  }
+  if (::send(frames_descriptor, bytes.data(), bytes.size(), MSG_NOSIGNAL) < 0) return;
+  for (;;) ::pause();
+}
+
+struct hostile {
+  explicit hostile(setup& setup) : host(setup.host()) {
+    const auto how = text_or(setup.config(), "die_in_create");
+    if (!how.empty()) die(how);
+    start_how = text_or(setup.config(), "die_in_start");
+    setup.limit_threads(16);
+    setup.blocking("rustic.test/hostile", [this](context& ctx) { return serve(ctx); });
+    rai_service raw{};
+    raw.struct_size = sizeof raw;
+    raw.self = this;
+    raw.call = [](void* self, const rai_request* request, rai_call id, rai_op* op) {
+      static_cast<hostile*>(self)->serve_raw(*request, id, *op);
+    };
+    setup.raw("rustic.test/raw", raw);
+  }
+  void start() {
+    if (!start_how.empty()) die(start_how);
+  }
+
+  std::string serve(context& ctx) {
+    const auto body = ctx.request().object();
+    const auto& method = ctx.request().method;
+    const std::string how(text_or(body, "how"));
+    if (method == "echo") return ctx.request().body;
+    if (method == "pid") return "{\"pid\":" + std::to_string(::getpid()) + "}";
+    if (method == "parent") return "{\"pid\":" + std::to_string(::getppid()) + "}";
+    if (method == "die") die(how);
+    if (method == "emit_and_die") {
+      for (int i = 0; i < 100; ++i) ctx.text(std::to_string(i));
+      die(how);
+    }
+    if (method == "memory") eat_memory();
+    if (method == "hang") {
+      for (;;) ::pause();
+    }
+    if (method == "close") {
+      for (int number = 0; number < 64; ++number) ::close(number);
+      for (;;) ::pause();
+    }
+    if (method == "stop_itself") {
+      ::raise(SIGSTOP);
+      return "{}";
+    }
+    if (method == "garbage") send_garbage(how);
+    if (method == "detached") return "{\"pid\":" + std::to_string(start_detached()) + "}";
+    if (method == "kill_keeper") {
+      const int result = ::kill(::getppid(), SIGKILL);
+      return "{\"errno\":" + std::to_string(result == 0 ? 0 : errno) + "}";
+    }
+    if (method == "flood") {
+      const std::string line(200, 'x');
+      for (int i = 0; i < int_or(body, "lines"); ++i) std::printf("%s\n", line.c_str());
+      std::fflush(stdout);
+      return "{}";
+    }
+    if (method == "log_flood") {
+      for (int i = 0; i < int_or(body, "lines"); ++i)
+        host.log(host.self, RAI_LOG_INFO, ctx.id(), to_str("again and again"));
+      return "{}";
+    }
+    if (method == "write") {
+      const int file = ::open(std::string(text_or(body, "path")).c_str(),
+                              O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0600);
+      const int cause = file < 0 ? errno : 0;
+      if (file >= 0) ::close(file);
+      return "{\"errno\":" + std::to_string(cause) + "}";
+    }
+    if (method == "read") {
+      const int file = ::open(std::string(text_or(body, "path")).c_str(), O_RDONLY | O_CLOEXEC);
+      const int cause = file < 0 ? errno : 0;
+      if (file >= 0) ::close(file);
+      return "{\"errno\":" + std::to_string(cause) + "}";
+    }
+    if (method == "surroundings") {
+      std::string out = "{\"variables\":[";
+      for (char** at = environ; *at != nullptr; ++at)
+        out += (at == environ ? "\"" : ",\"") + std::string(*at) + "\"";
+      out += "],\"descriptors\":[";
+      bool first = true;
+      for (int number = 0; number < 256; ++number) {
+        if (::fcntl(number, F_GETFD) < 0) continue;
+        out += (first ? "" : ",") + std::to_string(number);
+        first = false;
+      }
+      return out + "],\"no_new_privs\":" +
+             std::to_string(::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)) + "}";
+    }
+    throw failure(status_code::unimplemented, "no method " + method);
+  }
+
+  // Runs on the thread that brought the call, and may keep it.
+  void serve_raw(const rai_request& request, rai_call id, rai_op& op) {
+    const auto method = to_view(request.method);
+    const auto finish = [&](std::string_view body) {
+      host.finish(host.self, id, RAI_OK, to_str(body));
+    };
+    if (method == "spin") {
+      for (std::atomic<std::uint64_t> count{0};; ++count) {
+      }
+    }
+    if (method == "echo") return finish(to_view(request.body));
+    if (method == "twice") {
+      finish(R"({"which":1})");
+      finish(R"({"which":2})");
+      rai_event late{};
+      late.kind = RAI_EVENT_TEXT;
+      late.text = to_str("late");
+      if (host.emit(host.self, id, &late) != RAI_STOP) die("abort");
+      host.finish(host.self, id + 1, RAI_OK, to_str("{}"));  // of nobody
+      return;
+    }
+    if (method == "throw") throw std::runtime_error("broken on purpose");
+    if (method == "wait_inside") return finish(wait_inside(id));
+    if (method == "overrun") {  // takes no notice of RAI_PAUSE
+      rai_event event{};
+      event.kind = RAI_EVENT_TEXT;
+      event.text = to_str("more");
+      int emitted = 0;
+      while (host.emit(host.self, id, &event) != RAI_STOP && emitted < 1'000'000) ++emitted;
+      return finish("{\"emitted\":" + std::to_string(emitted) + "}");
+    }
+    if (method == "never") {
+      op.self = this;
+      return;
+    }
+    if (method == "big") {
+      const std::size_t bytes = static_cast<std::size_t>(
+          int_or(parse_object(to_view(request.body)), "bytes"));
+      return finish("{\"text\":\"" + std::string(bytes, 'b') + "\"}");
+    }
+    finish("{}");
+  }
+
+  // Against the contract: waits in `call` for a call of its own.
+  std::string wait_inside(rai_call parent) {
+    struct waiter {
+      std::mutex mutex;
+      std::condition_variable changed;
+      bool done = false;
+      std::string body;
+    } state;
+    rai_request request{};
+    request.struct_size = sizeof request;
+    request.target = to_str("rustic.test/raw");
+    request.method = to_str("echo");
+    request.body = to_str(R"({"inside":true})");
+    const rai_observer observer{sizeof observer, 0, &state, nullptr,
+                                [](void* self, rai_status, rai_str body) {
+                                  auto& me = *static_cast<waiter*>(self);
+                                  const std::scoped_lock lock(me.mutex);
+                                  me.body = to_view(body);
+                                  me.done = true;
+                                  me.changed.notify_all();
+                                }};
+    host.call(host.self, parent, &request, &observer);
+    std::unique_lock lock(state.mutex);
+    state.changed.wait(lock, [&] { return state.done; });
+    return state.body;
+  }
+
+  const rai_host& host;
+  std::string start_how;
+};
+}  // namespace
+RUSTIC_PLUGIN(hostile)
