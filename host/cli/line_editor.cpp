@@ -81,6 +81,10 @@ struct line_editor::state {
   bool anything_typed = false;
   std::string last_remembered;
   std::function<completion(const std::string&)> complete;
+  int news = -1;
+  std::function<std::vector<std::string>()> take_news;
+  bool news_wait = false;  // somebody is typing: not before the next prompt
+  bool continued = false;  // the line goes on from the one before
 
   static state& of(EditLine* editor) {
     void* self = nullptr;
@@ -102,15 +106,28 @@ struct line_editor::state {
     el_set(editor, EL_REFRESH);
   }
 
+  void show_news() {
+    const auto* line = el_line(editor);
+    news_wait = !marks_pastes || line->lastchar != line->buffer;
+    if (news_wait) return;
+    std::fputs("\r\x1b[J", stdout);
+    for (const auto& text : take_news()) std::printf("%s\n", text.c_str());
+    std::fflush(stdout);
+    el_set(editor, EL_REFRESH);
+  }
+
   // One byte; false when a signal or the end of the input came instead.
   bool next_byte(char& out) {
     for (;;) {
       const int ready = wait_readable(STDIN_FILENO, signals.descriptor(), -1,
-                                      signals.terminal_descriptor());
+                                      signals.terminal_descriptor(), news_wait ? -1 : news);
       if ((ready & 2) != 0 && (signal = signals.take())) return false;
       if ((ready & 4) != 0)
         if (const auto change = signals.take_terminal_change()) refresh_after(*change);
-      if ((ready & 1) == 0) continue;
+      if ((ready & 1) == 0) {
+        if ((ready & 8) != 0) show_news();
+        continue;
+      }
       if (::read(STDIN_FILENO, &out, 1) == 1) return true;
       ended = true;
       return false;
@@ -207,7 +224,8 @@ line_editor::line_editor(std::filesystem::path history_file, signal_watch& signa
                                            .prompt = {},
                                            .signal = {},
                                            .last_remembered = {},
-                                           .complete = {}})) {
+                                           .complete = {},
+                                           .take_news = {}})) {
   auto& me = *state_;
   // Everything else of the program is UTF-8; a bare "C" locale must not eat what is typed.
   if (!setlocale(LC_CTYPE, "C.UTF-8")) setlocale(LC_CTYPE, "");
@@ -260,6 +278,11 @@ line_editor::~line_editor() {
   if (me.history) history_end(me.history);
 }
 
+void line_editor::show_news(int descriptor, std::function<std::vector<std::string>()> take) {
+  state_->news = descriptor;
+  state_->take_news = std::move(take);
+}
+
 void line_editor::complete_with(std::function<completion(const std::string&)> function) {
   state_->complete = std::move(function);
 }
@@ -270,6 +293,7 @@ line_editor::result line_editor::read_one(const std::string& prompt) {
   me.signal.reset();
   me.ended = false;
   me.anything_typed = false;
+  me.news_wait = me.continued;
   (void)me.signals.take_terminal_change();
   el_resize(me.editor);
   // Before the prompt is shown: libedit alone would do it after, and a Ctrl-D between got lost.
@@ -319,7 +343,9 @@ line_editor::result line_editor::read(const std::string& prompt) {
   auto out = read_one(prompt);
   while (out.how == ending::line && out.text.ends_with('\\') && out.text.size() < line_bytes_max) {
     out.text.back() = '\n';
+    state_->continued = true;
     auto more = read_one("... ");
+    state_->continued = false;
     if (more.how != ending::line) {
       more.anything_typed = true;
       return more;

@@ -40,6 +40,10 @@ class line_editor {
   // What Tab offers for the text before the cursor; called with that text.
   void complete_with(std::function<completion(const std::string&)> function);
 
+  // Lines that come while the person may be typing: when `descriptor` is readable and nothing has
+  // been typed yet, what `take` gives is shown above the prompt. Else it waits for the caller.
+  void show_news(int descriptor, std::function<std::vector<std::string>()> take);
+
   struct state;
 
  private:

@@ -53,6 +53,12 @@ void program::require_valid_configuration() {
                   "rustic-ai config explain KEY tells where a value comes from");
 }
 
+runtime::options program::options() {
+  const std::vector<std::filesystem::path> directories(global_.plugin_dirs.begin(),
+                                                       global_.plugin_dirs.end());
+  return runtime::from_config(configuration(), around_, executable_, directories);
+}
+
 runtime::runtime& program::runtime(const json::object& recorder) {
   if (runtime_) return *runtime_;
   require_valid_configuration();
@@ -68,9 +74,7 @@ runtime::runtime& program::runtime(const json::object& recorder) {
   log_ = std::make_unique<runtime::program_log>(file, runtime::log_level_from(level_name), form);
   log_->copy_to_terminal(global_.verbose > 0);
 
-  std::vector<std::filesystem::path> directories(global_.plugin_dirs.begin(),
-                                                 global_.plugin_dirs.end());
-  auto options = runtime::from_config(configuration(), around_, executable_, directories);
+  auto options = this->options();
   options.recorder = recorder;
   // A replay brings the recorded ids back, and sessions of those ids may be in the database.
   if (text_or(recorder, "mode") == "replay") options.storage = json::object{{"backend", "memory"}};

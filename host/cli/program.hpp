@@ -29,6 +29,8 @@ class program {
   void require_valid_configuration();
   // Boots on first use. `recorder` is the recorder's section and counts at the boot only.
   runtime::runtime& runtime(const json::object& recorder = {});
+  // What the runtime is made of, as far as the configuration says it, whatever is wrong with it.
+  runtime::options options();
   bool booted() const noexcept { return runtime_ != nullptr; }
 
   std::filesystem::path workspace() const { return around_.cwd; }

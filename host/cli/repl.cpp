@@ -13,6 +13,7 @@
 #include "host/cli/limits.hpp"
 #include "host/cli/line_editor.hpp"
 #include "host/cli/question_desk.hpp"
+#include "host/cli/repl_plugins.hpp"
 #include "host/cli/repl_report.hpp"
 #include "host/cli/table.hpp"
 #include "host/cli/terminal.hpp"
@@ -35,6 +36,8 @@ constexpr slash_command slash_commands[] = {
     {"/model", "[NAME]", "show or change the model: MODEL, PROVIDER/MODEL"},
     {"/agent", "[NAME]", "show or change the agent"},
     {"/tools", "", "list the tools"},
+    {"/plugins", "", "list the plugins"},
+    {"/plugin", "WHAT ID", "reload a plugin, or accept a new file"},
     {"/permissions", "[MODE]", "show or change the permission mode"},
     {"/cost", "", "show the tokens of this session"},
 };
@@ -64,7 +67,9 @@ class conversation_loop {
         editor_(with.configuration().view().paths.history_file, signals),
         desk_(with.runtime().services(), color_, [this] {
           if (report_) report_->settle();
-        }) {
+        }),
+        plugins_(with.runtime().keeper()) {
+    editor_.show_news(plugins_.news().descriptor(), [this] { return plugins_.news().take(); });
     editor_.complete_with([this](const std::string& before) { return offers(before); });
   }
 
@@ -96,6 +101,7 @@ class conversation_loop {
   line_editor editor_;
   repl_report* report_ = nullptr;  // of the turn that runs
   question_desk desk_;
+  repl_plugins plugins_;
   std::string session_;              // empty until the first words of a new one
   std::vector<std::string> listed_;  // sessions, as /sessions numbered them
   json::object used_;                // tokens of this run
@@ -131,6 +137,7 @@ std::vector<std::string> conversation_loop::arguments_of(const std::string& comm
         if (name != one.model) out.push_back(one.name + "/" + name);
     }
   if (command == "/resume") out = listed_;
+  if (command == "/plugin") out = plugins_.words();
   return out;
 }
 
@@ -325,6 +332,10 @@ bool conversation_loop::obey(const std::string& line) {
     choose_agent(argument);
   } else if (name == "/tools") {
     list_tools();
+  } else if (name == "/plugins") {
+    std::fputs(plugins_.table(terminal_width()).c_str(), stdout);
+  } else if (name == "/plugin") {
+    say(plugins_.obey(argument));
   } else if (name == "/permissions") {
     permissions(argument);
   } else if (name == "/cost") {
@@ -365,6 +376,7 @@ exit_code conversation_loop::run() {
     return code;
   };
   for (;;) {
+    for (const auto& text : plugins_.news().take()) say(text);
     const auto line = editor_.read("> ");
     if (line.how == line_editor::ending::end_of_input) {
       std::puts("");

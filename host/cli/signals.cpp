@@ -60,9 +60,12 @@ std::optional<terminal_change> signal_watch::take_terminal_change() {
   return out;
 }
 
-int wait_readable(int first, int second, int timeout_ms, int third) {
-  pollfd set[3] = {{first, POLLIN, 0}, {second, POLLIN, 0}, {third, POLLIN, 0}};
-  if (poll(set, 3, timeout_ms) <= 0) return 0;
-  return (set[0].revents ? 1 : 0) | (set[1].revents ? 2 : 0) | (set[2].revents ? 4 : 0);
+int wait_readable(int first, int second, int timeout_ms, int third, int fourth) {
+  pollfd set[4] = {
+      {first, POLLIN, 0}, {second, POLLIN, 0}, {third, POLLIN, 0}, {fourth, POLLIN, 0}};
+  if (poll(set, 4, timeout_ms) <= 0) return 0;
+  int out = 0;
+  for (int i = 0; i < 4; ++i) out |= set[i].revents ? 1 << i : 0;
+  return out;
 }
 }  // namespace rustic::cli

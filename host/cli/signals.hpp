@@ -29,7 +29,7 @@ class signal_watch {
   int terminal_descriptor_;
 };
 
-// Waits until one is readable; -1 leaves one out. Bits: 1 the first, 2 the second, 4 the third.
-// 0 after timeout_ms (-1: never).
-int wait_readable(int first, int second, int timeout_ms = -1, int third = -1);
+// Waits until one is readable; -1 leaves one out. Bits: 1 the first, 2 the second, 4 the third, 8
+// the fourth. 0 after timeout_ms (-1: never).
+int wait_readable(int first, int second, int timeout_ms = -1, int third = -1, int fourth = -1);
 }  // namespace rustic::cli

@@ -115,11 +115,13 @@ host_services::~host_services() {
   for (const auto& one : entries_) (void)kernel_.names().withdraw(one->target, {});
 }
 
-void host_services::provide(std::string target, handler function) {
+void host_services::provide(std::string target, handler function,
+                            const json::object& attributes) {
   entries_.push_back(
       std::make_unique<entry>(entry{kernel_, std::move(target), std::move(function), {}}));
   const rai_service service{sizeof(service), 0, entries_.back().get(), &entry::call};
-  const auto done = kernel_.names().provide({entries_.back()->target, {}, {}}, service);
+  const auto told = attributes.empty() ? std::string() : json::serialize(attributes);
+  const auto done = kernel_.names().provide({entries_.back()->target, {}, told}, service);
   if (!done.ok()) throw failure(static_cast<status_code>(done.status), done.message);
 }
 

@@ -41,7 +41,8 @@ class host_services {
   // Answers with a JSON text, or throws failure.
   using handler = std::function<std::string(std::string_view method, const json::object& body,
                                             std::string_view caller)>;
-  void provide(std::string target, handler function);
+  // `attributes` are what a manifest would say; of a tool: description, parameters, annotations.
+  void provide(std::string target, handler function, const json::object& attributes = {});
 
   // Answers later through `answer`, once, from any thread. `cancelled` becomes true meanwhile.
   struct question {

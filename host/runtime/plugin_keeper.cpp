@@ -49,8 +49,7 @@ std::string offers_of(const kernel::abi::manifest& about) {
 plugin_keeper::plugin_keeper(const options& with, kernel::kernel& owner, std::function<void()> wake)
     : options_(with),
       directories_(paths_of(with.plugin_directories)),
-      file_(with.state_directory.empty() ? std::filesystem::path()
-                                         : with.state_directory / "plugins.json"),
+      file_(ledger_file(with)),
       wake_(std::move(wake)),
       ledger_(file_.read()) {
   deaths_told_ = {owner.events(), owner.events().subscribe(died_topic, &on_death, this)};

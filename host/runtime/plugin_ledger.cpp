@@ -7,6 +7,7 @@
 #include "host/runtime/config/files.hpp"
 #include "host/runtime/config/sha256.hpp"
 #include "host/runtime/limits.hpp"
+#include "host/runtime/options.hpp"
 
 namespace rustic::runtime {
 namespace {
@@ -115,6 +116,11 @@ ledger_state plugin_ledger::change(const std::function<void(ledger_state&)>& edi
   const auto after = to_text(state);
   if (after != before) config::write_atomically(file_, after);
   return state;
+}
+
+std::filesystem::path ledger_file(const options& with) {
+  if (with.state_directory.empty()) return {};
+  return with.state_directory / "plugins.json";
 }
 
 std::string hash_of_plugin_file(const std::filesystem::path& file) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 namespace rustic::runtime {
+struct options;
 
 struct ledger_plugin {
   bool disabled = false;
@@ -52,6 +53,9 @@ class plugin_ledger {
  private:
   std::filesystem::path file_;
 };
+
+// Where it is; empty when there is no directory for state.
+std::filesystem::path ledger_file(const options& with);
 
 // The SHA-256 of a file. Throws failure.
 std::string hash_of_plugin_file(const std::filesystem::path& file);
