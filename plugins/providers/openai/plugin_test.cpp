@@ -29,14 +29,15 @@ std::filesystem::path plugin_folder() {
 
 // A kernel with the two plugins and the provider "local".
 class rig {
-public:
+ public:
   rig(const std::string& base_url, json::object members)
       : loader_(kernel_,
-                {.configuration = [this](const kernel::abi::manifest& about) {
-                   if (about.id != "openai") return std::string("{}");
-                   return json::serialize(
-                       json::object{{"instances", json::object{{"local", section_}}}});
-                 },
+                {.configuration =
+                     [this](const kernel::abi::manifest& about) {
+                       if (about.id != "openai") return std::string("{}");
+                       return json::serialize(
+                           json::object{{"instances", json::object{{"local", section_}}}});
+                     },
                  .instance_names =
                      [](const kernel::abi::provided&) { return std::vector<std::string>{"local"}; },
                  .on_drained = [this] { timer_.wake_for_housekeeping(); }}),
@@ -65,7 +66,7 @@ public:
     return start(method, body)->result();
   }
 
-private:
+ private:
   runtime::timer_thread timer_;
   kernel::kernel kernel_;
   kernel::abi::loader loader_;

@@ -1,10 +1,9 @@
 #include "exchange.hpp"
 
 #include <algorithm>
+#include <rustic/provider/limits.hpp>
 
-#include "limits.hpp"
-
-namespace rustic::openai {
+namespace rustic::provider {
 
 void exchange::head(std::uint64_t http_status, std::string_view head_text) {
   http_status_ = static_cast<int>(std::min<std::uint64_t>(http_status, 999));
@@ -12,10 +11,7 @@ void exchange::head(std::uint64_t http_status, std::string_view head_text) {
 }
 
 bool exchange::data(std::string_view bytes) {
-  if (good_() && chat_) {
-    if (chat_->feed(bytes)) return true;
-    return false;
-  }
+  if (good_() && reader_) return reader_->feed(bytes);
   const std::size_t most = good_() ? limits::whole_body_bytes_max : limits::error_body_bytes_max;
   if (body_.size() + bytes.size() > most) {
     if (!good_()) {
@@ -23,8 +19,7 @@ bool exchange::data(std::string_view bytes) {
       body_.append(bytes.substr(0, most - body_.size()));
       return false;
     }
-    problem_ = unreadable_answer(about_, "the server's answer is larger than allowed", {});
-    problem_->code = status_code::resource_exhausted;
+    problem_ = too_large_answer(about_);
     return false;
   }
   body_ += bytes;
@@ -41,13 +36,13 @@ void exchange::end(const error* transport) {
     const bool stopped = transport != nullptr && transport->code == status_code::cancelled &&
                          body_.size() < limits::error_body_bytes_max;
     // What came of the error is worth more than why its end did not come.
-    problem_ = stopped ? *named : read_chat_error(about_, http_status_, headers_, body_);
-  } else if (chat_) {
-    chat_->end(named ? &*named : nullptr);
-    problem_ = chat_->problem();
+    problem_ = stopped ? *named : read_http_error(about_, http_status_, headers_, body_);
+  } else if (reader_) {
+    reader_->end(named ? &*named : nullptr);
+    problem_ = reader_->problem();
   } else if (named) {
     problem_ = *named;
   }
 }
 
-}  // namespace rustic::openai
+}  // namespace rustic::provider

@@ -1,4 +1,4 @@
-#include "chat_error.hpp"
+#include <rustic/provider/errors.hpp>
 
 #include <time.h>
 
@@ -9,20 +9,10 @@
 #include <cmath>
 #include <optional>
 
-#include "limits.hpp"
+#include <rustic/provider/limits.hpp>
 
-namespace rustic::openai {
+namespace rustic::provider {
 namespace {
-
-// The members of an error body, whatever its shape was.
-struct parsed_error {
-  std::string message;
-  std::string type;
-  std::string code;
-  std::string param;
-  int http_status = 0;              // as the body tells it
-  std::int64_t retry_after_ms = 0;  // as the body tells it
-};
 
 bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
@@ -121,36 +111,13 @@ std::string describe_html(std::string_view body) {
   return "an HTML page titled '" + std::string(cut_utf8(title, 200)) + "' instead of JSON";
 }
 
-parsed_error read_body(std::string_view body) {
-  parsed_error out;
-  body = trim(body);
-  if (body.empty()) return out;
-  if (body.front() == '<') {
-    out.message = describe_html(body);
-    return out;
-  }
-  boost::system::error_code problem;
-  const json::value value = json::parse(to_utf8(body), problem);
-  if (problem) {
-    out.message = to_utf8(cut_utf8(body, limits::error_message_bytes_max));
-  } else {
-    read_value(value, out);
-    if (out.message.empty()) out.message = cut_utf8(body, limits::error_message_bytes_max);
-  }
-  return out;
-}
-
-struct verdict {
-  status_code code;
-  std::string_view kind;
-  std::string_view hint;
-};
-
 constexpr std::string_view hint_key =
     "check api_key of this provider and that the key belongs to this base_url";
 constexpr std::string_view hint_context =
     "shorten or compact the conversation, or choose a model with a larger context window";
 constexpr std::string_view hint_request = "change the request as the server says";
+constexpr std::string_view hint_base_url =
+    "check base_url: it must end where the paths of the API begin, often in /v1";
 constexpr std::string_view hint_later = "try again later or use another provider";
 
 template <std::size_t n>
@@ -208,65 +175,6 @@ bool says_not_supported(const std::string& all) {
   return any_of(all, words);
 }
 
-verdict classify(int status, const parsed_error& parsed) {
-  const std::string code = lower(parsed.code);
-  const std::string all = code + " " + lower(parsed.type) + " " + lower(parsed.message);
-  if (status == 401) return {status_code::unauthenticated, "bad_key", hint_key};
-  if (status == 402 || (status == 429 && (says_quota(all) || code == "1113")) ||
-      code == "insufficient_quota") {
-    return {status_code::resource_exhausted, "quota",
-            "the account has no money or quota left: waiting does not help"};
-  }
-  if (status == 429 || code == "rate_limit_exceeded") {
-    return {status_code::resource_exhausted, "rate_limit", "wait, or ask for less at a time"};
-  }
-  if ((status == 400 || status == 403 || status == 0) && says_bad_key(all)) {
-    return {status_code::unauthenticated, "bad_key", hint_key};
-  }
-  if (status == 403) {
-    return {status_code::permission_denied, "permission",
-            "the key is known but may not do this: check the account's rights and region"};
-  }
-  if ((status == 400 || status == 413 || status == 422 || status == 500 || status == 0) &&
-      says_context(all)) {
-    return {status_code::invalid_argument, "context_length", hint_context};
-  }
-  if (status == 404 || (status == 400 && says_no_model(all))) {
-    if (says_no_model(all)) {
-      return {status_code::not_found, "model_not_found",
-              "ask this provider for its models and correct the model's name"};
-    }
-    return {status_code::not_found, "not_found",
-            "check base_url: it must end where /chat/completions begins, often in /v1"};
-  }
-  if (status == 405) {
-    return {status_code::not_found, "not_found",
-            "check base_url: it must end where /chat/completions begins, often in /v1"};
-  }
-  if (code == "content_filter") {
-    return {status_code::invalid_argument, "content_filter",
-            "the server's content filter refused the prompt: change it"};
-  }
-  if (status == 503 || status == 529 || code == "overloaded" || contains(all, "overloaded")) {
-    return {status_code::unavailable, "overloaded", hint_later};
-  }
-  if ((status == 500 || status == 501) && says_not_supported(all)) {
-    return {status_code::invalid_argument, "bad_request",
-            "the server is not set up for this request: change its start options or the request"};
-  }
-  if (status == 408 || status == 409 || status >= 500) {
-    return {status_code::unavailable, "server_error", hint_later};
-  }
-  if (status >= 400 || contains(all, "invalid_request_error")) {
-    return {status_code::invalid_argument, "bad_request", hint_request};
-  }
-  if (status >= 300) {
-    return {status_code::invalid_argument, "bad_request",
-            "the server redirects: put the final address into base_url"};
-  }
-  return {status_code::unavailable, "server_error", hint_later};
-}
-
 const std::string* header(const header_list& headers, std::string_view name) {
   for (const auto& [key, value] : headers) {
     if (key == name) return &value;
@@ -303,7 +211,7 @@ std::string opening(const subject& about) {
 
 error make_error(const subject& about, int status, const parsed_error& parsed,
                  const header_list& headers, std::string_view how) {
-  const verdict found = classify(status, parsed);
+  const verdict found = about.classify(status, parsed);
   error out;
   out.code = found.code;
   out.hint = found.hint;
@@ -339,6 +247,86 @@ bool looks_like_key(std::string_view word) {
 }
 
 }  // namespace
+
+parsed_error parse_error(std::string_view body) {
+  parsed_error out;
+  body = trim(body);
+  if (body.empty()) return out;
+  if (body.front() == '<') {
+    out.message = describe_html(body);
+    return out;
+  }
+  boost::system::error_code problem;
+  const json::value value = json::parse(to_utf8(body), problem);
+  if (problem) {
+    out.message = to_utf8(cut_utf8(body, limits::error_message_bytes_max));
+  } else {
+    read_value(value, out);
+    if (out.message.empty()) out.message = cut_utf8(body, limits::error_message_bytes_max);
+  }
+  return out;
+}
+
+parsed_error parse_error(const json::value& body) {
+  parsed_error out;
+  read_value(body, out);
+  return out;
+}
+
+verdict classify_error(int status, const parsed_error& parsed) {
+  const std::string code = lower(parsed.code);
+  const std::string all = code + " " + lower(parsed.type) + " " + lower(parsed.message);
+  if (status == 401) return {status_code::unauthenticated, "bad_key", hint_key};
+  if (status == 402 || (status == 429 && (says_quota(all) || code == "1113")) ||
+      code == "insufficient_quota") {
+    return {status_code::resource_exhausted, "quota",
+            "the account has no money or quota left: waiting does not help"};
+  }
+  if (status == 429 || code == "rate_limit_exceeded") {
+    return {status_code::resource_exhausted, "rate_limit", "wait, or ask for less at a time"};
+  }
+  if ((status == 400 || status == 403 || status == 0) && says_bad_key(all)) {
+    return {status_code::unauthenticated, "bad_key", hint_key};
+  }
+  if (status == 403) {
+    return {status_code::permission_denied, "permission",
+            "the key is known but may not do this: check the account's rights and region"};
+  }
+  if ((status == 400 || status == 413 || status == 422 || status == 500 || status == 0) &&
+      says_context(all)) {
+    return {status_code::invalid_argument, "context_length", hint_context};
+  }
+  if (status == 404 || (status == 400 && says_no_model(all))) {
+    if (says_no_model(all)) {
+      return {status_code::not_found, "model_not_found",
+              "ask this provider for its models and correct the model's name"};
+    }
+    return {status_code::not_found, "not_found", hint_base_url};
+  }
+  if (status == 405) return {status_code::not_found, "not_found", hint_base_url};
+  if (code == "content_filter") {
+    return {status_code::permission_denied, "content_filter",
+            "the server's content filter refused the prompt: change it"};
+  }
+  if (status == 503 || status == 529 || code == "overloaded" || contains(all, "overloaded")) {
+    return {status_code::unavailable, "overloaded", hint_later};
+  }
+  if ((status == 500 || status == 501) && says_not_supported(all)) {
+    return {status_code::invalid_argument, "bad_request",
+            "the server is not set up for this request: change its start options or the request"};
+  }
+  if (status == 408 || status == 409 || status >= 500) {
+    return {status_code::unavailable, "server_error", hint_later};
+  }
+  if (status >= 400 || contains(all, "invalid_request_error")) {
+    return {status_code::invalid_argument, "bad_request", hint_request};
+  }
+  if (status >= 300) {
+    return {status_code::invalid_argument, "bad_request",
+            "the server redirects: put the final address into base_url"};
+  }
+  return {status_code::unavailable, "server_error", hint_later};
+}
 
 std::string redact_keys(std::string_view text) {
   constexpr std::string_view separators = " \t\r\n\"'`,;()<>{}[]=:";
@@ -390,15 +378,14 @@ header_list read_headers(std::string_view head_text) {
   return out;
 }
 
-error read_chat_error(const subject& about, int http_status, const header_list& headers,
+error read_http_error(const subject& about, int http_status, const header_list& headers,
                       std::string_view body) {
-  return make_error(about, http_status, read_body(body), headers,
+  return make_error(about, http_status, parse_error(body), headers,
                     "the server answered HTTP " + std::to_string(http_status));
 }
 
 error read_stream_error(const subject& about, const json::value& body) {
-  parsed_error parsed;
-  read_value(body, parsed);
+  parsed_error parsed = parse_error(body);
   if (parsed.message.empty()) {
     parsed.message = cut_utf8(json::serialize(body), limits::error_message_bytes_max);
   }
@@ -425,15 +412,23 @@ error unreadable_answer(const subject& about, std::string_view why, std::string_
       out.message += ": ";
       out.message += redact_keys(to_utf8(cut_utf8(body, 200)));
     }
-    out.hint = "check that base_url is a Chat Completions server, then try again";
+    out.hint = "check that base_url is a server of this provider's type, then try again";
   }
   out.details = json::object{{"kind", "malformed"}};
   return out;
 }
 
+error too_large_answer(const subject& about) {
+  error out = unreadable_answer(about, "the server's answer is larger than allowed");
+  out.code = status_code::resource_exhausted;
+  out.hint = "ask for a shorter answer";
+  out.details = json::object{{"kind", "answer_too_large"}};
+  return out;
+}
+
 bool refuses_member(int http_status, std::string_view body, std::string_view field) {
   if (http_status != 400 && http_status != 422) return false;
-  const parsed_error parsed = read_body(body);
+  const parsed_error parsed = parse_error(body);
   if (!parsed.param.empty()) {
     return parsed.param == field &&
            (parsed.code == "unsupported_parameter" || contains(parsed.message, "upported"));
@@ -443,4 +438,4 @@ bool refuses_member(int http_status, std::string_view body, std::string_view fie
           contains(parsed.message, "not permitted") || contains(parsed.message, "Use '"));
 }
 
-}  // namespace rustic::openai
+}  // namespace rustic::provider

@@ -1,17 +1,16 @@
-#include "chat_error.hpp"
-
 #include <doctest/doctest.h>
 
+#include <rustic/provider/errors.hpp>
 #include <string>
 
 namespace {
 
 using namespace rustic;
 
-constexpr openai::subject about{"generate", "local", "http://127.0.0.1:1/v1", "m"};
+constexpr provider::subject about{"generate", "local", "http://127.0.0.1:1/v1", "m"};
 
-error read(int status, std::string_view body, const openai::header_list& headers = {}) {
-  return openai::read_chat_error(about, status, headers, body);
+error read(int status, std::string_view body, const provider::header_list& headers = {}) {
+  return provider::read_http_error(about, status, headers, body);
 }
 
 std::string kind(const error& problem) {
@@ -86,7 +85,7 @@ TEST_CASE("statuses and codes become kinds") {
                   R"({"error":{"code":400,"type":"exceed_context_size_error","message":"x"}})")) ==
         "INVALID_ARGUMENT context_length");
   CHECK(kind(read(400, body("invalid_value", "bad"))) == "INVALID_ARGUMENT bad_request");
-  CHECK(kind(read(400, body("content_filter", "filtered"))) == "INVALID_ARGUMENT content_filter");
+  CHECK(kind(read(400, body("content_filter", "filtered"))) == "PERMISSION_DENIED content_filter");
   CHECK(kind(read(422, "{}")) == "INVALID_ARGUMENT bad_request");
   CHECK(kind(read(500, body("500", "tools param requires --jinja flag"))) ==
         "INVALID_ARGUMENT bad_request");
@@ -101,7 +100,7 @@ TEST_CASE("statuses and codes become kinds") {
 }
 
 TEST_CASE("how long to wait") {
-  using headers = openai::header_list;
+  using headers = provider::header_list;
   CHECK(read(429, "", headers{{"retry-after", "2"}}).retry_after_ms == 2'000);
   CHECK(read(429, "", headers{{"retry-after", "0.25"}}).retry_after_ms == 250);
   CHECK(read(429, "", headers{{"retry-after-ms", "120"}, {"retry-after", "2"}}).retry_after_ms ==
@@ -117,25 +116,25 @@ TEST_CASE("how long to wait") {
   // Waiting helps neither here.
   CHECK_FALSE(read(400, "", headers{{"retry-after", "2"}}).retry_after_ms);
   CHECK_FALSE(read(402, "", headers{{"retry-after", "2"}}).retry_after_ms);
-  CHECK(openai::retry_after_ms("Wed, 21 Oct 2015 07:28:00 GMT", 1'445'412'470) == 10'000);
-  CHECK(openai::retry_after_ms("Wed, 21 Oct 2015 07:28:00 GMT", 1'545'412'470) == 0);
-  CHECK(openai::retry_after_ms("1e30", 0) == 86'400'000);
-  CHECK(openai::retry_after_ms("nan", 0) == -1);
-  CHECK(openai::retry_after_ms("-1", 0) == -1);
-  CHECK(openai::retry_after_ms("", 0) == -1);
+  CHECK(provider::retry_after_ms("Wed, 21 Oct 2015 07:28:00 GMT", 1'445'412'470) == 10'000);
+  CHECK(provider::retry_after_ms("Wed, 21 Oct 2015 07:28:00 GMT", 1'545'412'470) == 0);
+  CHECK(provider::retry_after_ms("1e30", 0) == 86'400'000);
+  CHECK(provider::retry_after_ms("nan", 0) == -1);
+  CHECK(provider::retry_after_ms("-1", 0) == -1);
+  CHECK(provider::retry_after_ms("", 0) == -1);
   CHECK(read(500, "", headers{{"x-should-retry", "false"}, {"x-request-id", "r1"}})
             .details.at("should_retry") == false);
 }
 
 TEST_CASE("keys do not come through") {
-  CHECK(openai::redact_keys("Incorrect API key provided: sk-proj-********wxyz. See https://x.") ==
+  CHECK(provider::redact_keys("Incorrect API key provided: sk-proj-********wxyz. See https://x.") ==
         "Incorrect API key provided: [redacted] See https://x.");
-  CHECK(openai::redact_keys("Your api key: ****abcd is invalid") ==
+  CHECK(provider::redact_keys("Your api key: ****abcd is invalid") ==
         "Your api key: [redacted] is invalid");
-  CHECK(openai::redact_keys("Bearer abc.def.ghi, then") == "Bearer [redacted], then");
-  CHECK(openai::redact_keys("'gsk_0123456789abcdef' \"xai-0123456789\"") ==
+  CHECK(provider::redact_keys("Bearer abc.def.ghi, then") == "Bearer [redacted], then");
+  CHECK(provider::redact_keys("'gsk_0123456789abcdef' \"xai-0123456789\"") ==
         "'[redacted]' \"[redacted]\"");
-  CHECK(openai::redact_keys("nothing here: sk- is short") == "nothing here: sk- is short");
+  CHECK(provider::redact_keys("nothing here: sk- is short") == "nothing here: sk- is short");
   CHECK(
       read(
           401,
@@ -143,24 +142,24 @@ TEST_CASE("keys do not come through") {
           .message.find("wxyz") == std::string::npos);
   CHECK(error_body(read(401, R"({"error":{"message":"m","code":"sk-abc12345678wxyz"}})"))
             .find("wxyz") == std::string::npos);
-  CHECK(openai::redact_keys("") == "");
-  CHECK(openai::redact_keys("  ") == "  ");
+  CHECK(provider::redact_keys("") == "");
+  CHECK(provider::redact_keys("  ") == "  ");
 }
 
 TEST_CASE("a refused member is recognised") {
   const std::string_view recorded =
       R"({"error":{"message":"Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.","type":"invalid_request_error","param":"max_tokens","code":"unsupported_parameter"}})";
-  CHECK(openai::refuses_member(400, recorded, "max_tokens"));
-  CHECK_FALSE(openai::refuses_member(400, recorded, "max_completion_tokens"));
-  CHECK_FALSE(openai::refuses_member(500, recorded, "max_tokens"));
-  CHECK(openai::refuses_member(
+  CHECK(provider::refuses_member(400, recorded, "max_tokens"));
+  CHECK_FALSE(provider::refuses_member(400, recorded, "max_completion_tokens"));
+  CHECK_FALSE(provider::refuses_member(500, recorded, "max_tokens"));
+  CHECK(provider::refuses_member(
       400,
       R"({"error":{"message":"Unrecognized request argument supplied: max_completion_tokens"}})",
       "max_completion_tokens"));
-  CHECK(openai::refuses_member(
+  CHECK(provider::refuses_member(
       422, R"({"detail":[{"msg":"Extra inputs are not permitted: max_completion_tokens"}]})",
       "max_completion_tokens"));
-  CHECK_FALSE(openai::refuses_member(
+  CHECK_FALSE(provider::refuses_member(
       400, R"({"error":{"message":"max_tokens must be at least 1","param":"max_tokens"}})",
       "max_tokens"));
 }

@@ -1,26 +1,9 @@
-#include "model_api.hpp"
-
-#include <array>
 #include <cstring>
+#include <rustic/provider/chat.hpp>
 #include <rustic/status.hpp>
 
-#include "limits.hpp"
-
-namespace rustic::openai {
+namespace rustic::provider {
 namespace {
-
-json::object read_object(const subject& about, std::string_view body) {
-  boost::system::error_code problem;
-  json::value value = json::parse(body, problem);
-  if (problem || !value.is_object()) {
-    throw failure(unreadable_answer(about, "the server's answer is not a JSON object", body));
-  }
-  if (const json::value* inside = find(value.as_object(), "error");
-      inside != nullptr && (inside->is_object() || inside->is_string())) {
-    throw failure(read_stream_error(about, value));
-  }
-  return std::move(value.as_object());
-}
 
 // The first of the members that is a positive number.
 std::int64_t first_number(const json::object& object, std::initializer_list<const char*> keys) {
@@ -71,11 +54,10 @@ json::array read_floats(std::string_view text) {
 
 }  // namespace
 
-json::object read_models(const subject& about, std::string_view body) {
-  const json::object answer = read_object(about, body);
+void read_model_list(const subject& about, std::string_view body, json::array& models) {
+  const json::object answer = read_answer_object(about, body);
   const json::array* list = &array_or_empty(answer, "data");
   if (list->empty()) list = &array_or_empty(answer, "models");
-  json::array models;
   for (const json::value& value : *list) {
     if (!value.is_object()) continue;
     const json::object& model = value.as_object();
@@ -94,28 +76,16 @@ json::object read_models(const subject& about, std::string_view body) {
     if (most > 0) one["max_output_tokens"] = most;
     models.push_back(std::move(one));
   }
-  return json::object{{"models", std::move(models)}};
 }
 
-std::string build_embed_request(const config& instance, const json::object& request) {
-  const std::string_view model = text_or(request, "model", instance.model);
-  if (model.empty()) {
-    throw failure(status_code::invalid_argument,
-                  "embed: no model is named, neither in the request nor in the configuration");
-  }
-  const json::array& inputs = array_or_empty(request, "inputs");
-  if (inputs.empty()) throw failure(status_code::invalid_argument, "embed: inputs is empty");
-  for (const json::value& input : inputs) {
-    if (!input.is_string()) {
-      throw failure(status_code::invalid_argument, "embed: every input must be text");
-    }
-  }
-  return json::serialize(
-      json::object{{"model", model}, {"input", inputs}, {"encoding_format", "float"}});
+std::string build_embeddings_request(const json::object& request) {
+  return json::serialize(json::object{{"model", text_or(request, "model")},
+                                      {"input", array_or_empty(request, "inputs")},
+                                      {"encoding_format", "float"}});
 }
 
-json::object read_embeddings(const subject& about, std::string_view body, std::size_t inputs) {
-  const json::object answer = read_object(about, body);
+json::object read_embedding_list(const subject& about, std::string_view body, std::size_t inputs) {
+  const json::object answer = read_answer_object(about, body);
   const json::array& data = array_or_empty(answer, "data");
   json::array embeddings;
   embeddings.resize(inputs);
@@ -147,4 +117,4 @@ json::object read_embeddings(const subject& about, std::string_view body, std::s
   return out;
 }
 
-}  // namespace rustic::openai
+}  // namespace rustic::provider

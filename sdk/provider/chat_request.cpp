@@ -1,14 +1,11 @@
-#include "chat_request.hpp"
-
 #include <algorithm>
 #include <array>
+#include <rustic/provider/chat.hpp>
+#include <rustic/provider/json_writer.hpp>
+#include <rustic/provider/limits.hpp>
 #include <rustic/status.hpp>
-#include <span>
 
-#include "json_writer.hpp"
-#include "limits.hpp"
-
-namespace rustic::openai {
+namespace rustic::provider {
 namespace {
 
 [[noreturn]] void refuse(std::string message) {
@@ -51,9 +48,10 @@ void write_arguments(json_writer& out, std::string_view arguments) {
 }
 
 class message_writer {
-public:
-  message_writer(const config& instance, std::string_view model, json_writer& out)
-      : instance_(instance), model_(model), out_(out) {}
+ public:
+  message_writer(const instance& where, const chat_options& how, std::string_view model,
+                 json_writer& out)
+      : where_(where), how_(how), model_(model), out_(out) {}
 
   void write(const json::array& messages) {
     std::size_t i = 0;
@@ -78,7 +76,7 @@ public:
     }
   }
 
-private:
+ private:
   static bool is_assistant(const json::value& message) {
     return message.is_object() && text_or(message.as_object(), "role") == "assistant";
   }
@@ -114,7 +112,7 @@ private:
       }
     }
     if (texts + others == 0) return;
-    out_.open('{').member("role", role == "system" ? instance_.system_role : role).key("content");
+    out_.open('{').member("role", role == "system" ? how_.system_role : role).key("content");
     if (texts == 1 && others == 0) {
       for (const json::value& part : parts) {
         if (type_of(part) == "text") out_.text(text_or(part.as_object(), "text"));
@@ -209,27 +207,95 @@ private:
   // Reasoning goes back only to the provider and the model that it came from, in the member that
   // it came in.
   void replay(const json::object& reasoning, bool tool_turn) {
-    if (instance_.replay == reasoning_replay::never) return;
-    if (text_or(reasoning, "provider") != instance_.name) return;
-    const json::object& opaque = object_or_empty(reasoning, "opaque");
-    if (text_or(opaque, "model") != model_) return;
-    if (const json::value* details = find(opaque, "details"); details && details->is_array()) {
+    if (how_.replay == reasoning_replay::never) return;
+    const json::object* opaque = kept_for(reasoning, where_.name, model_);
+    if (opaque == nullptr) return;
+    if (const json::value* details = find(*opaque, "details"); details && details->is_array()) {
       out_.key("reasoning_details").value(*details);
       return;
     }
-    if (!tool_turn && instance_.replay != reasoning_replay::always) return;
-    const std::string_view field = text_or(opaque, "field");
+    if (!tool_turn && how_.replay != reasoning_replay::always) return;
+    const std::string_view field = text_or(*opaque, "field");
     if (field == "reasoning_content" || field == "reasoning") {
       out_.member(field, text_or(reasoning, "text"));
     }
   }
 
-  const config& instance_;
+  const instance& where_;
+  const chat_options& how_;
   std::string_view model_;
   json_writer& out_;
 };
 
-void write_tools(json_writer& out, const json::array& tools, const json::object& options) {
+void write_response_format(json_writer& out, const json::value& value) {
+  const json::object& format = as_object(value, "options.response_format");
+  const std::string_view type = require_text(format, "type", "options.response_format");
+  out.key("response_format");
+  if (type != "json_schema") {
+    out.value(value);
+    return;
+  }
+  const json::value* schema = find(format, "schema");
+  if (schema == nullptr) refuse("options.response_format has no schema");
+  out.open('{').member("type", type).key("json_schema").open('{');
+  out.member("name", text_or(format, "name", "answer"));
+  if (const auto text = text_or(format, "description"); !text.empty()) {
+    out.member("description", text);
+  }
+  out.key("schema").value(*schema);
+  if (const json::value* strict = find(format, "strict"); strict != nullptr) {
+    out.key("strict").value(*strict);
+  }
+  out.close('}').close('}');
+}
+
+constexpr std::array<std::pair<std::string_view, std::string_view>, 8> same_options{{
+    {"temperature", "temperature"},
+    {"top_p", "top_p"},
+    {"presence_penalty", "presence_penalty"},
+    {"frequency_penalty", "frequency_penalty"},
+    {"seed", "seed"},
+    {"reasoning_effort", "reasoning_effort"},
+    {"stop_sequences", "stop"},
+    {"top_k", "top_k"},
+}};
+
+// What the body of a request takes from the options, and what it leaves out.
+class option_writer {
+ public:
+  option_writer(const instance& where, const chat_options& how, const chat_learnt& learnt,
+                outgoing& sent, json_writer& out)
+      : where_(where), how_(how), learnt_(learnt), sent_(sent), out_(out) {}
+
+  // A member that the configuration adds replaces ours.
+  bool ours(std::string_view key) const { return !where_.body.contains(key); }
+
+  void write(std::string_view option, std::string_view member, const json::value& value) {
+    if (takes(option, member)) out_.key(member).value(value);
+  }
+
+  // Whether the server takes it; a warning when it does not.
+  bool takes(std::string_view option, std::string_view member) {
+    if (!ours(member)) return false;
+    const auto has = [](const std::vector<std::string>& list, std::string_view name) {
+      return std::find(list.begin(), list.end(), name) != list.end();
+    };
+    if (!has(how_.unknown_options, option) && !has(learnt_.refused, member)) return true;
+    sent_.warnings.push_back("provider '" + where_.name + "' does not take " + std::string(option) +
+                             ": the option was left out");
+    return false;
+  }
+
+ private:
+  const instance& where_;
+  const chat_options& how_;
+  const chat_learnt& learnt_;
+  outgoing& sent_;
+  json_writer& out_;
+};
+
+void write_tools(json_writer& out, const json::array& tools, const json::object& options,
+                 option_writer& write) {
   if (tools.empty()) return;
   out.key("tools").open('[');
   for (const json::value& value : tools) {
@@ -259,140 +325,61 @@ void write_tools(json_writer& out, const json::array& tools, const json::object&
     }
   }
   if (const json::value* parallel = find(options, "parallel_tool_calls"); parallel != nullptr) {
-    out.key("parallel_tool_calls").value(*parallel);
+    write.write("parallel_tool_calls", "parallel_tool_calls", *parallel);
   }
-}
-
-void write_response_format(json_writer& out, const json::value& value) {
-  const json::object& format = as_object(value, "options.response_format");
-  const std::string_view type = require_text(format, "type", "options.response_format");
-  out.key("response_format");
-  if (type != "json_schema") {
-    out.value(value);
-    return;
-  }
-  const json::value* schema = find(format, "schema");
-  if (schema == nullptr) refuse("options.response_format has no schema");
-  out.open('{').member("type", type).key("json_schema").open('{');
-  out.member("name", text_or(format, "name", "answer"));
-  if (const auto text = text_or(format, "description"); !text.empty()) {
-    out.member("description", text);
-  }
-  out.key("schema").value(*schema);
-  if (const json::value* strict = find(format, "strict"); strict != nullptr) {
-    out.key("strict").value(*strict);
-  }
-  out.close('}').close('}');
-}
-
-constexpr std::array<std::pair<std::string_view, std::string_view>, 7> same_options{{
-    {"temperature", "temperature"},
-    {"top_p", "top_p"},
-    {"presence_penalty", "presence_penalty"},
-    {"frequency_penalty", "frequency_penalty"},
-    {"seed", "seed"},
-    {"reasoning_effort", "reasoning_effort"},
-    {"stop_sequences", "stop"},
-}};
-
-std::size_t text_tokens(std::string_view text) {
-  // Letters outside ASCII take about one token each.
-  std::size_t plain = 0;
-  std::size_t wide = 0;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x80) {
-      ++plain;
-    } else if (byte >= 0xC0) {
-      ++wide;
-    }
-  }
-  return (plain + limits::bytes_per_token - 1) / limits::bytes_per_token + wide;
 }
 
 }  // namespace
 
-chat_request build_chat_request(const config& instance, const json::object& generate,
-                                std::string_view max_tokens_field) {
-  chat_request result;
-  result.model = text_or(generate, "model", instance.model);
-  if (result.model.empty()) {
+outgoing build_chat_request(const instance& where, const chat_options& how,
+                            const json::object& generate, const chat_learnt& learnt) {
+  outgoing sent;
+  sent.path = "/chat/completions";
+  const std::string_view model = text_or(generate, "model", where.model);
+  if (model.empty()) {
     refuse("no model is named, neither in the request nor in the configuration of provider '" +
-           instance.name + "'");
+           where.name + "'");
   }
-  result.stream = bool_or(generate, "stream", true);
+  const bool stream = bool_or(generate, "stream", true);
+  if (stream) sent.accept = "text/event-stream";
   const json::object& options = object_or_empty(generate, "options");
 
-  json_writer out(result.body);
-  // A member that the configuration adds replaces ours.
-  const auto ours = [&](std::string_view key) { return !instance.body.contains(key); };
-  out.open('{').member("model", result.model);
-  out.key("stream").raw(result.stream ? "true" : "false");
-  if (result.stream && instance.stream_usage && ours("stream_options")) {
+  json_writer out(sent.body);
+  option_writer write(where, how, learnt, sent, out);
+  out.open('{').member("model", model);
+  out.key("stream").raw(stream ? "true" : "false");
+  if (stream && how.stream_usage && write.ours("stream_options")) {
     out.key("stream_options").raw(R"({"include_usage":true})");
   }
   out.key("messages").open('[');
   const json::array& messages = array_or_empty(generate, "messages");
   if (messages.empty()) refuse("messages is empty");
-  message_writer(instance, result.model, out).write(messages);
+  message_writer(where, how, model, out).write(messages);
   out.close(']');
-  write_tools(out, array_or_empty(generate, "tools"), options);
+  write_tools(out, array_or_empty(generate, "tools"), options, write);
 
-  for (const auto& [from, to] : same_options) {
-    const json::value* value = find(options, from);
-    if (value == nullptr || !ours(to)) continue;
+  for (const auto& [option, member] : same_options) {
+    const json::value* value = find(options, option);
+    if (value == nullptr) continue;
     if (value->is_array() && value->as_array().empty()) continue;
-    out.key(to).value(*value);
+    write.write(option, member, *value);
   }
-  if (const json::value* most = find(options, "max_tokens"); most != nullptr) {
-    if (max_tokens_field.empty()) max_tokens_field = instance.default_max_tokens_field();
-    result.has_max_tokens = true;
-    if (ours("max_tokens") && ours("max_completion_tokens")) out.key(max_tokens_field).value(*most);
-  }
-  if (const json::value* top_k = find(options, "top_k"); top_k != nullptr && ours("top_k")) {
-    if (instance.is_openai()) {
-      result.warnings.emplace_back("OpenAI knows no top_k: the option was left out");
-    } else {
-      out.key("top_k").value(*top_k);
-    }
+  if (const json::value* most = find(options, "max_tokens");
+      most != nullptr && write.ours("max_tokens") && write.ours("max_completion_tokens")) {
+    out.key(learnt.max_tokens_field.empty() ? how.max_tokens_field : learnt.max_tokens_field)
+        .value(*most);
   }
   if (const json::value* format = find(options, "response_format");
-      format != nullptr && ours("response_format")) {
+      format != nullptr && write.ours("response_format")) {
     write_response_format(out, *format);
   }
-  for (const auto& [key, value] : instance.body) {
+  for (const auto& [key, value] : where.body) {
     if (key != "model" && key != "messages" && key != "stream" && key != "tools") {
       out.key(key).value(value);
     }
   }
   out.close('}');
-  return result;
+  return sent;
 }
 
-std::size_t estimate_tokens(const json::object& generate) {
-  std::size_t tokens = limits::tokens_per_message;
-  for (const json::value& message : array_or_empty(generate, "messages")) {
-    tokens += limits::tokens_per_message;
-    if (!message.is_object()) continue;
-    for (const json::value& value : array_or_empty(message.as_object(), "parts")) {
-      if (!value.is_object()) continue;
-      const json::object& part = value.as_object();
-      const std::string_view type = text_or(part, "type");
-      if (type == "image") {
-        tokens += limits::tokens_per_image;
-      } else if (type == "file") {
-        tokens += text_or(part, "data").size() * 3 / 4 / limits::bytes_per_token;
-      } else {
-        for (const std::string_view key : {"text", "output", "name", "arguments"}) {
-          tokens += text_tokens(text_or(part, key));
-        }
-      }
-    }
-  }
-  for (const json::value& tool : array_or_empty(generate, "tools")) {
-    tokens += limits::tokens_per_message + text_tokens(json::serialize(tool));
-  }
-  return tokens;
-}
-
-}  // namespace rustic::openai
+}  // namespace rustic::provider

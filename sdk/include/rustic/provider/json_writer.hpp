@@ -4,11 +4,11 @@
 #include <string>
 #include <string_view>
 
-namespace rustic::openai {
+namespace rustic::provider {
 
 // The caller opens and closes in the right order; nothing checks it. Text is expected to be UTF-8.
 class json_writer {
-public:
+ public:
   explicit json_writer(std::string& out) : out_(out) {}
 
   json_writer& open(char bracket) {
@@ -53,7 +53,7 @@ public:
     return key(name).text(value_text);
   }
 
-private:
+ private:
   void separate() {
     if (!first_) out_ += ',';
     first_ = false;
@@ -102,4 +102,4 @@ private:
   bool first_ = true;
 };
 
-}  // namespace rustic::openai
+}  // namespace rustic::provider

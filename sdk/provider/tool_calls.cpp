@@ -1,10 +1,8 @@
-#include "tool_calls.hpp"
-
 #include <algorithm>
+#include <rustic/provider/limits.hpp>
+#include <rustic/provider/tool_calls.hpp>
 
-#include "limits.hpp"
-
-namespace rustic::openai {
+namespace rustic::provider {
 namespace {
 constexpr std::size_t nowhere = static_cast<std::size_t>(-1);
 }
@@ -91,6 +89,34 @@ bool tool_calls::add(const json::object& fragment, event_batch& events) {
   return true;
 }
 
+std::optional<std::size_t> tool_calls::begin(std::string_view id, std::string_view name,
+                                             event_batch& events) {
+  if (calls_.size() >= limits::tool_calls_max) return std::nullopt;
+  const bool taken = std::any_of(calls_.begin(), calls_.end(),
+                                 [&](const tool_call& other) { return other.id == id; });
+  calls_.emplace_back();
+  if (!taken) calls_.back().id = id;
+  calls_.back().name = name;
+  announce_(calls_.size() - 1, events);
+  return calls_.size() - 1;
+}
+
+void tool_calls::append(std::size_t place, std::string_view fragment, event_batch& events) {
+  if (fragment.empty()) return;
+  calls_[place].arguments += fragment;
+  bytes_ += fragment.size();
+  events.add(RAI_EVENT_TOOL_ARGS, static_cast<std::uint32_t>(place), fragment);
+}
+
+void tool_calls::set(std::size_t place, std::string_view arguments, event_batch& events) {
+  tool_call& call = calls_[place];
+  if (arguments.starts_with(call.arguments)) {
+    append(place, arguments.substr(call.arguments.size()), events);
+  } else {
+    call.arguments = arguments;
+  }
+}
+
 void tool_calls::announce_(std::size_t place, event_batch& events) {
   tool_call& call = calls_[place];
   if (call.id.empty()) call.id = new_id_(place);
@@ -127,4 +153,4 @@ std::string tool_calls::new_id_(std::size_t place) const {
   return id;
 }
 
-}  // namespace rustic::openai
+}  // namespace rustic::provider

@@ -1,23 +1,22 @@
-// exchange.hpp - one HTTP answer of a chat server, fed with what rustic.http reports about it.
+// exchange.hpp - one HTTP answer, fed with what rustic.http reports about it.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <rustic/provider/answer_reader.hpp>
+#include <rustic/provider/errors.hpp>
 #include <rustic/status.hpp>
 #include <string>
 #include <string_view>
 
-#include "chat_error.hpp"
-#include "chat_stream.hpp"
-
-namespace rustic::openai {
+namespace rustic::provider {
 
 // head once, data for each piece, end once. No threads: whoever calls has it alone.
 class exchange {
-public:
+ public:
   // For the answer to a generate request. The views of `about` are borrowed.
-  exchange(const subject& about, std::uint64_t id_seed) : about_(about) {
-    chat_.emplace(about, id_seed);
-  }
+  exchange(const subject& about, std::unique_ptr<answer_reader> reader)
+      : about_(about), reader_(std::move(reader)) {}
   // For an answer that is read as a whole.
   explicit exchange(const subject& about) : about_(about) {}
 
@@ -27,22 +26,22 @@ public:
   // transport: why the request failed, or null when the answer came to its end.
   void end(const error* transport);
 
-  event_batch& events() { return chat_ ? chat_->events() : none_; }
+  event_batch& events() { return reader_ ? reader_->events() : none_; }
   const std::optional<error>& problem() const { return problem_; }
   // After end without a problem.
-  std::string chat_result() { return chat_->result(); }
+  std::string result() const { return reader_->result(); }
+  // The whole answer, or what the server said to refuse the request.
   const std::string& body() const { return body_; }
+  // 0: no answer came.
+  int http_status() const { return http_status_; }
+  // Whether the server answered that it will not serve the request.
+  bool refused() const { return http_status_ >= 300; }
 
-  // Whether the server refused the request because of its member `field`.
-  bool refused_member(std::string_view field) const {
-    return refuses_member(http_status_, body_, field);
-  }
-
-private:
+ private:
   bool good_() const { return http_status_ >= 200 && http_status_ < 300; }
 
   subject about_;
-  std::optional<chat_stream> chat_;
+  std::unique_ptr<answer_reader> reader_;
   event_batch none_;
   std::optional<error> problem_;
   header_list headers_;
@@ -50,4 +49,4 @@ private:
   int http_status_ = 0;
 };
 
-}  // namespace rustic::openai
+}  // namespace rustic::provider

@@ -1,19 +1,19 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <rustic/provider/chat.hpp>
+#include <rustic/provider/limits.hpp>
 #include <string>
 #include <vector>
 
-#include "chat_stream.hpp"
 #include "exchange.hpp"
-#include "limits.hpp"
 
 namespace {
 
 using namespace rustic;
-using openai::chat_stream;
+using provider::chat_reader;
 
-constexpr openai::subject about{"generate", "local", "http://127.0.0.1:1/v1", "m"};
+constexpr provider::subject about{"generate", "local", "http://127.0.0.1:1/v1", "m"};
 
 struct seen {
   std::string text, reasoning, usage;
@@ -27,7 +27,7 @@ struct seen {
   }
 };
 
-void take(openai::event_batch& events, seen& out) {
+void take(provider::event_batch& events, seen& out) {
   for (std::size_t i = 0; i < events.size(); ++i) {
     const rai_event event = events[i];
     const std::string text(to_view(event.text));
@@ -49,7 +49,7 @@ void take(openai::event_batch& events, seen& out) {
 
 seen read(std::string_view body, std::size_t first, std::size_t piece,
           const error* transport = nullptr) {
-  chat_stream stream(about, 1);
+  chat_reader stream(about, 1);
   seen out;
   std::size_t size = first;
   while (!body.empty()) {
@@ -265,7 +265,7 @@ TEST_CASE("tool calls are put together whatever the server leaves out") {
 
 TEST_CASE("more tool calls than allowed end the answer") {
   std::string body;
-  for (std::size_t i = 0; i <= openai::limits::tool_calls_max; ++i) {
+  for (std::size_t i = 0; i <= provider::limits::tool_calls_max; ++i) {
     body += sse({R"({"choices":[{"delta":{"tool_calls":[{"index":)" + std::to_string(i) +
                  R"(,"id":"i)" + std::to_string(i) + R"(","function":{"name":"n"}}]}}]})"});
   }
@@ -446,7 +446,7 @@ TEST_CASE("what is no answer at all is said so") {
 TEST_CASE("pieces that arrive together are one event") {
   std::string body;
   for (int i = 0; i < 100; ++i) body += sse({R"({"choices":[{"delta":{"content":"x"}}]})"});
-  chat_stream stream(about, 1);
+  chat_reader stream(about, 1);
   REQUIRE(stream.feed(body));
   REQUIRE(stream.events().size() == 1);
   CHECK(stream.events()[0].text.len == 100);
@@ -455,7 +455,7 @@ TEST_CASE("pieces that arrive together are one event") {
 TEST_CASE("an exchange puts status, body and transport together") {
   const std::string head = R"({"headers":[["retry-after","2"]]})";
   {
-    openai::exchange answer(about, 1);
+    provider::exchange answer(about, std::make_unique<chat_reader>(about, 1));
     answer.head(429, head);
     CHECK(answer.data(R"({"error":{"message":"slow"}})"));
     answer.end(nullptr);
@@ -464,7 +464,7 @@ TEST_CASE("an exchange puts status, body and transport together") {
     CHECK(answer.problem()->retry_after_ms == 2000);
   }
   {
-    openai::exchange answer(about, 1);
+    provider::exchange answer(about, std::make_unique<chat_reader>(about, 1));
     const error refused{
         status_code::unavailable, "connection refused", "", {}, json::object{{"kind", "connect"}}};
     answer.end(&refused);
@@ -472,7 +472,7 @@ TEST_CASE("an exchange puts status, body and transport together") {
     CHECK(answer.problem()->message.find("'local'") != std::string::npos);
   }
   {
-    openai::exchange answer(about, 1);
+    provider::exchange answer(about, std::make_unique<chat_reader>(about, 1));
     answer.head(200, "{}");
     CHECK(answer.data(whole_stream));
     answer.end(nullptr);
@@ -480,9 +480,9 @@ TEST_CASE("an exchange puts status, body and transport together") {
     CHECK(answer.events().size() > 5);
   }
   {
-    openai::exchange answer(about);
+    provider::exchange answer(about);
     answer.head(500, "{}");
-    CHECK_FALSE(answer.data(std::string(openai::limits::error_body_bytes_max + 1, 'x')));
+    CHECK_FALSE(answer.data(std::string(provider::limits::error_body_bytes_max + 1, 'x')));
     const error cancelled{status_code::cancelled, "stopped", "", {}, nullptr};
     answer.end(&cancelled);
     CHECK(answer.problem()->code == status_code::unavailable);

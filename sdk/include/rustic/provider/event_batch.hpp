@@ -8,12 +8,12 @@
 #include <string_view>
 #include <vector>
 
-namespace rustic::openai {
+namespace rustic::provider {
 
 // Text pieces of one kind that follow each other in one batch are one event: they arrived together,
 // and each event costs a way through the kernel.
 class event_batch {
-public:
+ public:
   void add(rai_event_kind kind, std::uint32_t index, std::string_view text) {
     const bool joins =
         kind == RAI_EVENT_TEXT || kind == RAI_EVENT_REASONING || kind == RAI_EVENT_TOOL_ARGS;
@@ -40,7 +40,7 @@ public:
     bytes_.clear();
   }
 
-private:
+ private:
   struct item {
     rai_event_kind kind;
     std::uint32_t index;
@@ -51,4 +51,4 @@ private:
   std::string bytes_;
 };
 
-}  // namespace rustic::openai
+}  // namespace rustic::provider

@@ -1,25 +1,28 @@
 #include <doctest/doctest.h>
 
 #include <functional>
+#include <rustic/provider/chat.hpp>
 #include <rustic/status.hpp>
 #include <string>
-
-#include "chat_request.hpp"
-#include "config.hpp"
-#include "model_api.hpp"
 
 namespace {
 
 using namespace rustic;
 
-openai::config local(std::string_view members = "{}") {
+struct configured {
+  provider::instance where;
+  provider::chat_options how;
+};
+
+configured local(std::string_view members = "{}") {
   json::object object = json::parse(members).as_object();
   if (!object.contains("base_url")) object["base_url"] = "http://127.0.0.1:8080/v1";
-  return openai::read_config("local", object);
+  return {provider::read_instance("local", object), provider::read_chat_options("local", object)};
 }
 
-json::object build(const openai::config& instance, std::string_view generate) {
-  const auto made = openai::build_chat_request(instance, json::parse(generate).as_object());
+json::object build(const configured& one, std::string_view generate) {
+  const auto made =
+      provider::build_chat_request(one.where, one.how, json::parse(generate).as_object());
   return json::parse(made.body).as_object();
 }
 
@@ -163,17 +166,23 @@ TEST_CASE("tools and options") {
   CHECK(got.at("top_k") == 40);
   CHECK(got.at("frequency_penalty") == 0.5);
 
-  const auto openai =
-      openai::build_chat_request(openai::read_config("o", {}), json::parse(request).as_object());
-  const json::object sent = json::parse(openai.body).as_object();
+  // What the server does not take is left out with one warning, or renamed.
+  const configured strict =
+      local(R"({"max_tokens_field":"max_completion_tokens","unknown_options":["top_k","seed"]})");
+  const auto made =
+      provider::build_chat_request(strict.where, strict.how, json::parse(request).as_object());
+  const json::object sent = json::parse(made.body).as_object();
   CHECK_FALSE(sent.contains("top_k"));
-  CHECK(openai.warnings.size() == 1);
+  CHECK_FALSE(sent.contains("seed"));
+  CHECK(made.warnings.size() == 2);
   CHECK(sent.at("max_completion_tokens") == 5);
   CHECK_FALSE(sent.contains("max_tokens"));
-  CHECK(openai.has_max_tokens);
-  const auto other = openai::build_chat_request(openai::read_config("o", {}),
-                                                json::parse(request).as_object(), "max_tokens");
+  const auto learnt = provider::chat_learnt::from("max_tokens temperature stop");
+  CHECK(learnt.text() == "max_tokens temperature stop");
+  const auto other = provider::build_chat_request(strict.where, strict.how,
+                                                  json::parse(request).as_object(), learnt);
   CHECK(json::parse(other.body).as_object().contains("max_tokens"));
+  CHECK_FALSE(json::parse(other.body).as_object().contains("temperature"));
   // Without tools there is nothing to choose from.
   CHECK_FALSE(
       build(
@@ -211,14 +220,15 @@ TEST_CASE("a request that cannot be sent is refused with its member") {
 }
 
 TEST_CASE("configurations") {
-  const openai::config plain = openai::read_config("o", {});
-  CHECK(plain.base_url == "https://api.openai.com/v1");
-  CHECK(plain.is_openai());
-  CHECK(local(R"({"base_url":"https://eu.api.openai.com/v1/"})").is_openai());
-  CHECK_FALSE(local(R"({"base_url":"https://api.openai.com.evil.example/v1"})").is_openai());
-  CHECK_FALSE(local(R"({"base_url":"https://notapi.openai.com/v1"})").is_openai());
-  CHECK_FALSE(local(R"({"base_url":"http://x/api.openai.com"})").is_openai());
-  CHECK(local(R"({"base_url":"http://x/v1//"})").base_url == "http://x/v1");
+  const auto is_openai = [](std::string_view url) {
+    return local(json::serialize(json::object{{"base_url", url}})).where.is_at("api.openai.com");
+  };
+  CHECK(is_openai("https://api.openai.com"));
+  CHECK(is_openai("https://eu.api.openai.com/v1/"));
+  CHECK_FALSE(is_openai("https://api.openai.com.evil.example/v1"));
+  CHECK_FALSE(is_openai("https://notapi.openai.com/v1"));
+  CHECK_FALSE(is_openai("http://x/api.openai.com"));
+  CHECK(local(R"({"base_url":"http://x/v1//"})").where.base_url == "http://x/v1");
   const auto no = [](std::string_view text) { return refusal([&] { local(text); }); };
   CHECK(no(R"({"base_url":"localhost:1"})").find("base_url") != std::string::npos);
   CHECK(no(R"({"base_url":"http://"})").find("base_url") != std::string::npos);
@@ -231,22 +241,26 @@ TEST_CASE("configurations") {
 }
 
 TEST_CASE("the HTTP request carries the key as a reference") {
-  const json::value request = json::parse(openai::http_request(
-      local(
-          R"({"api_key":"env:KEY","organization":"org","headers":{"X-Title":"t"},"idle_timeout":"10s"})"),
-      "POST", "/chat/completions", true));
+  const json::value request = json::parse(provider::http_request(
+      local(R"({"api_key":"env:KEY","headers":{"X-Title":"t"},"idle_timeout":"10s"})").where,
+      {.path = "/chat/completions",
+       .body = "{}",
+       .accept = "text/event-stream",
+       .headers = {{"X-Own", "o"}}}));
   CHECK(request.at("url") == "http://127.0.0.1:8080/v1/chat/completions");
   CHECK(request.at("headers") ==
         json::parse(R"([["Content-Type","application/json"],["Accept","text/event-stream"],
-    ["Authorization",{"prefix":"Bearer ","secret":"env:KEY"}],["OpenAI-Organization","org"],["X-Title","t"]])"));
+    ["Authorization",{"prefix":"Bearer ","secret":"env:KEY"}],["X-Own","o"],["X-Title","t"]])"));
   CHECK(request.at("idle_timeout_ms") == 10'000);
-  CHECK(openai::http_request(local(), "GET", "/models", false).find("Authorization") ==
-        std::string::npos);
+  CHECK(request.at("method") == "POST");
+  const std::string plain = provider::http_request(local().where, {.path = "/models"});
+  CHECK(plain.find("Authorization") == std::string::npos);
+  CHECK(json::parse(plain).at("method") == "GET");
 }
 
 TEST_CASE("tokens are estimated") {
   const auto tokens = [](std::string_view text) {
-    return openai::estimate_tokens(json::parse(text).as_object());
+    return provider::estimate_tokens(json::parse(text).as_object());
   };
   const std::size_t small =
       tokens(R"({"messages":[{"role":"user","parts":[{"type":"text","text":"hello world"}]}]})");
@@ -258,30 +272,34 @@ TEST_CASE("tokens are estimated") {
 }
 
 TEST_CASE("models and embeddings") {
-  const openai::subject about{"models", "local", "http://x", ""};
+  const provider::subject about{"models", "local", "http://x", ""};
+  const auto list = [&](std::string_view body) {
+    json::array models;
+    provider::read_model_list(about, body, models);
+    return models;
+  };
   CHECK(
-      openai::read_models(
-          about,
+      list(
           R"({"data":[{"id":"a","context_length":10,"top_provider":{"max_completion_tokens":5}},{"id":"b","max_model_len":7},{"id":"c","meta":{"n_ctx":3}},{"object":"x"}]})") ==
       json::parse(
-          R"({"models":[{"id":"a","context_window":10,"max_output_tokens":5},{"id":"b","context_window":7},{"id":"c","context_window":3}]})")
-          .as_object());
-  CHECK_THROWS_AS(openai::read_models(about, "<html>"), failure);
-  CHECK_THROWS_AS(openai::read_models(about, R"({"error":{"message":"m"}})"), failure);
+          R"([{"id":"a","context_window":10,"max_output_tokens":5},{"id":"b","context_window":7},{"id":"c","context_window":3}])"));
+  CHECK_THROWS_AS(list("<html>"), failure);
+  CHECK_THROWS_AS(list(R"({"error":{"message":"m"}})"), failure);
 
-  CHECK(json::parse(openai::build_embed_request(
-            local(), json::parse(R"({"model":"e","inputs":["x"]})").as_object())) ==
+  CHECK(json::parse(provider::build_embeddings_request(
+            json::parse(R"({"model":"e","inputs":["x"]})").as_object())) ==
         json::parse(R"({"model":"e","input":["x"],"encoding_format":"float"})"));
   CHECK(
-      openai::read_embeddings(
+      provider::read_embedding_list(
           about,
           R"({"data":[{"index":1,"embedding":[2.5]},{"index":0,"embedding":"AACAPwAAAMA="}],"usage":{"prompt_tokens":4}})",
           2) ==
       json::parse(R"({"embeddings":[[1.0,-2.0],[2.5]],"usage":{"input_tokens":4}})").as_object());
-  CHECK_THROWS_AS(openai::read_embeddings(about, R"({"data":[{"index":0,"embedding":[1]}]})", 2),
-                  failure);
   CHECK_THROWS_AS(
-      openai::read_embeddings(
+      provider::read_embedding_list(about, R"({"data":[{"index":0,"embedding":[1]}]})", 2),
+      failure);
+  CHECK_THROWS_AS(
+      provider::read_embedding_list(
           about, R"({"data":[{"index":0,"embedding":"!"},{"index":-1,"embedding":[1]}]})", 1),
       failure);
 }

@@ -1,9 +1,9 @@
-// limits.hpp - what one call to a chat server may cost.
+// limits.hpp - what one call to a model's server may cost.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 
-namespace rustic::openai::limits {
+namespace rustic::provider::limits {
 
 inline constexpr std::size_t answer_bytes_max = std::size_t{64}
                                                 << 20;  // text, reasoning, arguments
@@ -11,14 +11,17 @@ inline constexpr std::size_t whole_body_bytes_max = std::size_t{64}
                                                     << 20;  // an answer in one piece
 inline constexpr std::size_t error_body_bytes_max = std::size_t{256} << 10;
 inline constexpr std::size_t error_message_bytes_max = 2'000;
-inline constexpr std::size_t tool_calls_max = 256;  // in one answer
-inline constexpr std::size_t json_depth_max = 64;   // of one event
+inline constexpr std::size_t tool_calls_max = 256;       // in one answer
+inline constexpr std::size_t answer_parts_max = 10'000;  // in one answer
+inline constexpr std::size_t json_depth_max = 64;        // of one event
 inline constexpr std::size_t event_arena_bytes = 32
                                                  << 10;  // beyond it an event's JSON uses the heap
 inline constexpr std::size_t reasoning_details_max = 10'000;
 inline constexpr std::size_t malformed_arguments_bytes_max = 2'000;
 inline constexpr std::size_t remembered_models_max = 256;
 inline constexpr std::size_t instances_max = 256;
+inline constexpr int attempts_max = 4;  // of one generate, each because a member was refused
+inline constexpr std::size_t model_pages_max = 100;
 inline constexpr std::int64_t retry_after_ms_max = std::int64_t{24} * 3'600'000;
 
 // Reasoning models are silent for minutes before the first byte and between two bytes.
@@ -31,4 +34,4 @@ inline constexpr std::size_t bytes_per_token = 4;
 inline constexpr std::size_t tokens_per_message = 4;
 inline constexpr std::size_t tokens_per_image = 800;
 
-}  // namespace rustic::openai::limits
+}  // namespace rustic::provider::limits

@@ -5,9 +5,9 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <rustic/provider/chat.hpp>
 #include <string>
 
-#include "chat_stream.hpp"
 #include "exchange.hpp"
 
 namespace {
@@ -26,8 +26,8 @@ struct outcome {
 };
 
 outcome play(const std::string& body, int status, std::size_t first) {
-  const openai::subject about{"generate", "fixture", "http://x", "m"};
-  openai::exchange answer(about, 1);
+  const provider::subject about{"generate", "fixture", "http://x", "m"};
+  provider::exchange answer(about, std::make_unique<provider::chat_reader>(about, 1));
   outcome out;
   const auto take = [&] {
     for (std::size_t i = 0; i < answer.events().size(); ++i) {
@@ -45,7 +45,7 @@ outcome play(const std::string& body, int status, std::size_t first) {
   answer.end(nullptr);
   take();
   out.problem = answer.problem();
-  if (!out.problem) out.result = json::parse(answer.chat_result()).as_object();
+  if (!out.problem) out.result = json::parse(answer.result()).as_object();
   return out;
 }
 
@@ -64,7 +64,7 @@ void check(const json::object& one, const std::string& body) {
     const json::value& first = expect.at("errors").as_array().at(0);
     if (first.is_object() && first.as_object().contains("message")) {
       const std::string words(text_or(first.as_object(), "message"));
-      CHECK(got.problem->message.find(openai::redact_keys(words).substr(0, 40)) !=
+      CHECK(got.problem->message.find(provider::redact_keys(words).substr(0, 40)) !=
             std::string::npos);
     }
     return;

@@ -4,13 +4,12 @@
 #include <cstdint>
 #include <optional>
 #include <rustic/json.hpp>
+#include <rustic/provider/event_batch.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "event_batch.hpp"
-
-namespace rustic::openai {
+namespace rustic::provider {
 
 struct tool_call {
   std::optional<std::int64_t> index;  // the server's newest
@@ -21,12 +20,20 @@ struct tool_call {
 };
 
 class tool_calls {
-public:
+ public:
   // id_seed makes the ids that the server did not give differ between answers.
   explicit tool_calls(std::uint64_t id_seed) : id_seed_(id_seed) {}
 
   // One element of a tool_calls list, or a fragment of one. False: too many calls.
   bool add(const json::object& fragment, event_batch& events);
+
+  // A call whose name is known; the place that it got. An empty or a repeated id is replaced by a
+  // new one. Nowhere: too many calls.
+  std::optional<std::size_t> begin(std::string_view id, std::string_view name, event_batch& events);
+  // More of its arguments.
+  void append(std::size_t place, std::string_view fragment, event_batch& events);
+  // Its arguments as a whole; what had come of them before is replaced, or gone on with.
+  void set(std::size_t place, std::string_view arguments, event_batch& events);
 
   // The answer is over: calls without an id get one, empty arguments become {}.
   void finish(event_batch& events);
@@ -35,7 +42,7 @@ public:
   const std::vector<tool_call>& calls() const { return calls_; }
   std::size_t bytes() const { return bytes_; }
 
-private:
+ private:
   std::size_t place_of_(const std::optional<std::int64_t>& index, std::string_view id,
                         std::string_view name);
   void announce_(std::size_t place, event_batch& events);
@@ -46,4 +53,4 @@ private:
   std::size_t bytes_ = 0;
 };
 
-}  // namespace rustic::openai
+}  // namespace rustic::provider

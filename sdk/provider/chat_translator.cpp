@@ -1,0 +1,117 @@
+#include <algorithm>
+#include <array>
+#include <rustic/provider/chat.hpp>
+#include <rustic/provider/limits.hpp>
+
+namespace rustic::provider {
+namespace {
+
+// What may be left out when a server refuses it: the answer is of the same kind without it. Stop
+// sequences, tools and formats are not among them.
+constexpr std::array<std::string_view, 9> dispensable{
+    "temperature", "top_p", "top_k", "presence_penalty",    "frequency_penalty",
+    "seed",        "user",  "store", "parallel_tool_calls",
+};
+
+}  // namespace
+
+chat_options read_chat_options(std::string_view name, const json::object& members,
+                               chat_options defaults) {
+  chat_options out = std::move(defaults);
+  const auto choose = [&](std::string& field, std::string_view key, std::string_view first,
+                          std::string_view second) {
+    if (find(members, key) != nullptr) field = choice_member(name, members, key, {first, second});
+  };
+  choose(out.max_tokens_field, "max_tokens_field", "max_tokens", "max_completion_tokens");
+  choose(out.system_role, "system_role", "system", "developer");
+  out.stream_usage = bool_or(members, "stream_usage", out.stream_usage);
+  if (find(members, "reasoning_replay") != nullptr) {
+    const std::string when =
+        choice_member(name, members, "reasoning_replay", {"tool_turns", "always", "never"});
+    out.replay = when == "never"    ? reasoning_replay::never
+                 : when == "always" ? reasoning_replay::always
+                                    : reasoning_replay::tool_turns;
+  }
+  if (find(members, "unknown_options") != nullptr) {
+    out.unknown_options.clear();
+    for (const json::value& option : array_or_empty(members, "unknown_options")) {
+      if (!option.is_string()) refuse_member(name, "unknown_options", "must hold names of options");
+      out.unknown_options.emplace_back(option.as_string());
+    }
+  }
+  return out;
+}
+
+std::string chat_learnt::text() const {
+  std::string out = max_tokens_field;
+  for (const std::string& member : refused) out.append(" ").append(member);
+  return out;
+}
+
+chat_learnt chat_learnt::from(std::string_view text) {
+  chat_learnt out;
+  std::size_t end = text.find(' ');
+  out.max_tokens_field = text.substr(0, end);
+  while (end != std::string_view::npos) {
+    text.remove_prefix(end + 1);
+    end = text.find(' ');
+    out.refused.emplace_back(text.substr(0, end));
+  }
+  return out;
+}
+
+outgoing chat_translator::generate(const json::object& request) {
+  const std::string_view model = text_or(request, "model");
+  return build_chat_request(configured(), options_, request, chat_learnt::from(learnt_.get(model)));
+}
+
+std::unique_ptr<answer_reader> chat_translator::reader(const subject& about,
+                                                       std::uint64_t id_seed) {
+  return std::make_unique<chat_reader>(about, id_seed);
+}
+
+bool chat_translator::reconsider(const refused_attempt& attempt) {
+  const std::string_view model = text_or(attempt.request, "model");
+  const json::object& asked = object_or_empty(attempt.request, "options");
+  chat_learnt learnt = chat_learnt::from(learnt_.get(model));
+  if (asked.contains("max_tokens") && attempt.attempt == 1) {
+    const std::string used =
+        learnt.max_tokens_field.empty() ? options_.max_tokens_field : learnt.max_tokens_field;
+    if (refuses_member(attempt.http_status, attempt.body, used)) {
+      learnt.max_tokens_field = used == "max_tokens" ? "max_completion_tokens" : "max_tokens";
+      learnt_.set(model, learnt.text());
+      return true;
+    }
+  }
+  for (const std::string_view member : dispensable) {
+    const bool known =
+        std::find(learnt.refused.begin(), learnt.refused.end(), member) != learnt.refused.end();
+    if (!asked.contains(member) || known) continue;
+    if (!refuses_member(attempt.http_status, attempt.body, member)) continue;
+    learnt.refused.emplace_back(member);
+    learnt_.set(model, learnt.text());
+    return true;
+  }
+  return false;
+}
+
+outgoing chat_translator::models(std::string_view) {
+  return {.path = "/models"};
+}
+
+std::string chat_translator::read_models(const subject& about, std::string_view body,
+                                         json::array& models) {
+  read_model_list(about, body, models);
+  return {};
+}
+
+outgoing chat_translator::embed(const json::object& request) {
+  return {.path = "/embeddings", .body = build_embeddings_request(request)};
+}
+
+json::object chat_translator::read_embeddings(const subject& about, std::string_view body,
+                                              const json::object& request) {
+  return read_embedding_list(about, body, array_or_empty(request, "inputs").size());
+}
+
+}  // namespace rustic::provider
