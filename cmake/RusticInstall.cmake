@@ -19,12 +19,15 @@ string(REGEX REPLACE ".*RAI_ABI_MAJOR ([0-9]+).*RAI_ABI_MINOR ([0-9]+).*" "\\1.\
 
 set(package_dir lib/cmake/rustic)
 install(TARGETS rustic_abi EXPORT rustic-abi COMPONENT sdk)
-install(TARGETS rustic_sdk rustic_testing rustic_schema rustic_provider rustic_kernel rustic_kernel_abi
-                rustic_config rustic_runtime
-  EXPORT rustic ARCHIVE DESTINATION lib/rustic-ai COMPONENT sdk)
-foreach(target abi sdk testing schema provider kernel kernel_abi config runtime)
-  set_target_properties(rustic_${target} PROPERTIES EXPORT_NAME ${target})
+set(archives)
+foreach(part sdk testing schema provider kernel kernel_abi config runtime)
+  if(TARGET rustic_${part})
+    list(APPEND archives rustic_${part})
+    set_target_properties(rustic_${part} PROPERTIES EXPORT_NAME ${part})
+  endif()
 endforeach()
+set_target_properties(rustic_abi PROPERTIES EXPORT_NAME abi)
+install(TARGETS ${archives} EXPORT rustic ARCHIVE DESTINATION lib/rustic-ai COMPONENT sdk)
 foreach(export rustic-abi rustic)
   install(EXPORT ${export} NAMESPACE rustic:: FILE ${export}-targets.cmake
     DESTINATION ${package_dir} COMPONENT sdk)

@@ -1,0 +1,292 @@
+#!/usr/bin/env python3
+"""package_test.py STEP SOURCE BUILD - uses the installed Rustic-AI as somebody outside does.
+
+`install` puts it below BUILD/package-test and moves it; the other steps build plugins and programs
+against that, in a scratch directory, and run them.
+"""
+import contextlib
+import http.server
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+
+SKIPPED = 77
+STEP_SECONDS_MAX = 240
+
+step, source, build = sys.argv[1:4]
+place = os.path.join(build, 'package-test')
+prefix = os.path.join(place, 'moved')
+scratch = ''  # of this step
+
+
+def surroundings():
+    """What the programs see: nothing of the person who runs the tests."""
+    kept = {name: os.environ[name] for name in ('LANG', 'TMPDIR', 'CCACHE_DIR') if name in os.environ}
+    kept['PATH'] = os.path.join(prefix, 'bin') + ':/usr/local/bin:/usr/bin:/bin'
+    rustc = shutil.which('rustc')
+    if rustc:
+        kept['PATH'] += ':' + os.path.dirname(rustc)
+        for name, folder in (('RUSTUP_HOME', '.rustup'), ('CARGO_HOME', '.cargo')):
+            kept[name] = os.environ.get(name, os.path.join(os.environ.get('HOME', '/'), folder))
+    kept['HOME'] = os.path.join(scratch, 'home')
+    kept['CMAKE_GENERATOR'] = 'Ninja'
+    if shutil.which('ccache'):
+        kept['CMAKE_C_COMPILER_LAUNCHER'] = kept['CMAKE_CXX_COMPILER_LAUNCHER'] = 'ccache'
+        kept['CCACHE_DIR'] = os.environ.get('CCACHE_DIR', os.path.join(
+            os.environ.get('HOME', '/'), '.cache/ccache'))
+        kept['CCACHE_BASEDIR'] = scratch
+        kept['CCACHE_NOHASHDIR'] = '1'
+    return kept
+
+
+def fail(text):
+    print(text)
+    sys.exit(1)
+
+
+def run(command, where=None, status=0, **more):
+    """Runs a command; it must end with that status. Gives its output."""
+    shell = isinstance(command, str)
+    print('$', command if shell else ' '.join(command), flush=True)
+    done = subprocess.run(command, shell=shell, cwd=where or scratch, env=surroundings(), text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=STEP_SECONDS_MAX,
+                          **more)
+    if status is not None and done.returncode != status:
+        fail(f'{done.stdout}\n{command}: status {done.returncode}, expected {status}')
+    return done.stdout
+
+
+def require(holds, what, shown=''):
+    if not holds:
+        fail(f'{what}\n{shown}')
+
+
+def rustic(*arguments, **more):
+    return run(['rustic-ai', *arguments], **more)
+
+
+def listed(directory, name):
+    """The plugin is listed as usable and shown with its manifest."""
+    plugins = json.loads(rustic('--plugin-dir', directory, 'plugin', 'list', '--output', 'json'))
+    plugins = plugins if isinstance(plugins, list) else plugins['plugins']
+    found = [one for one in plugins if one.get('id') == name]
+    require(found and found[0].get('state') == 'declared', f'{name} is not listed', json.dumps(plugins))
+    require(name in rustic('--plugin-dir', directory, 'plugin', 'info', name), f'no info on {name}')
+
+
+def validated(file):
+    rustic('plugin', 'validate', file)
+
+
+def exports(file):
+    names = {line.split()[-1] for line in run(['nm', '-D', '--defined-only', file]).splitlines()}
+    require(names == {'rai_plugin_entry_v1'}, f'{file} exports {names}')
+    dynamic = run(['readelf', '-d', file])
+    require('NOW' in dynamic and 'RUNPATH' not in dynamic, f'{file}: flags', dynamic)
+
+
+@contextlib.contextmanager
+def fake_model(script):
+    file = os.path.join(scratch, 'script.json')
+    with open(file, 'w', encoding='utf-8') as out:
+        json.dump(script, out)
+    server = subprocess.Popen([os.path.join(build, 'bin/rustic-fake-model'), '--script', file],
+                              stdout=subprocess.PIPE, text=True)
+    try:
+        yield f'http://127.0.0.1:{json.loads(server.stdout.readline())["port"]}/v1'
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def configure(text):
+    folder = os.path.join(scratch, 'home/.config/rustic-ai')
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, 'config.toml'), 'w', encoding='utf-8') as out:
+        out.write(text)
+
+
+def chat(*arguments):
+    return rustic(*arguments, stdin=subprocess.DEVNULL)
+
+
+def tool_answers(directory, tool, arguments, expected):
+    """The agent calls the tool of a plugin in that directory and gets its result."""
+    steps = [{'tool_calls': [{'name': tool, 'arguments': arguments}]}, {'text': 'Done.'}]
+    with fake_model({'steps': steps}) as url:
+        configure(f'[providers.fake]\ntype = "openai"\nbase_url = "{url}"\nmodel = "m"\n')
+        text = chat('--plugin-dir', directory, 'chat', '--output', 'json', 'Go')
+        calls = json.loads(text[text.index('{'):])['tool_calls']
+    require(calls and calls[0]['success'] and calls[0]['output'] == expected, f'{tool}: {calls}')
+
+
+def generated(kind, lang, name):
+    """Makes a project, follows what was printed, and gives its folder."""
+    said = rustic('plugin', 'new', '--kind', kind, '--lang', lang, name)
+    commands = [line.strip() for line in said.splitlines() if line.startswith('  ')]
+    require(len(commands) == 3, 'three commands are told', said)
+    folder = os.path.join(scratch, name)
+    first = commands[0].split(' && ', 1)
+    require(first[0] == f'cd {name}', 'the first command enters the folder', said)
+    run(first[1], where=folder)
+    run(commands[1], where=folder)
+    file = os.path.join(folder, 'build', name + '.so')
+    exports(file)
+    validated(file)
+    listed(os.path.join(folder, 'build'), name)
+    run(commands[2], where=folder)
+    require(os.path.exists(os.path.join(scratch, 'home/.local/lib/rustic-ai/plugins', name + '.so')),
+            'the third command installs it')
+    plugins = rustic('plugin', 'list')
+    require(name in plugins, 'it is found in the directory of the user', plugins)
+    return folder
+
+
+def copied(example):
+    folder = os.path.join(scratch, example)
+    shutil.copytree(os.path.join(prefix, 'share/rustic-ai/examples', example), folder)
+    return folder
+
+
+def built(example):
+    folder = copied(example)
+    run('cmake -B build && cmake --build build', where=folder)
+    return folder
+
+
+def step_install():
+    shutil.rmtree(place, ignore_errors=True)
+    where = os.path.join(place, 'prefix')
+    run(['cmake', '--install', build, '--prefix', where])
+    os.rename(where, prefix)
+    for file in ('rustic/abi.h', 'rustic/plugin.hpp', 'rustic-ai/host/runtime/runtime.hpp'):
+        require(os.path.exists(os.path.join(prefix, 'include', file)), f'{file} is not installed')
+    for root, _, files in os.walk(os.path.join(prefix, 'lib')):
+        for name in files:
+            if name.endswith(('.cmake', '.pc')):
+                with open(os.path.join(root, name), encoding='utf-8') as file:
+                    text = file.read()
+                for path in (source, build, '/usr/lib'):
+                    require(path not in text, f'{name} names {path}')
+    run('rustic-ai --version')
+
+
+def step_one_line():
+    folder = copied('one-line')
+    config = 'PKG_CONFIG_PATH=' + os.path.join(prefix, 'lib/pkgconfig') + ' pkg-config'
+    flags = f'$({config} --cflags --libs rustic-sdk)'
+    run(f'gcc -Wall -Wextra -Werror -shared -fPIC hello.c {flags} -o hello.so', where=folder)
+    exports(os.path.join(folder, 'hello.so'))
+    needed = run(['readelf', '-d', 'hello.so'], where=folder)
+    require('boost' not in needed and 'stdc++' not in needed, 'a plugin in C needs no C++', needed)
+    where = run(f'{config} --variable=plugindir rustic-sdk').strip()
+    require(os.path.samefile(where, os.path.join(prefix, 'lib/rustic-ai/plugins')), where)
+    validated(os.path.join(folder, 'hello.so'))
+    tool_answers(folder, 'one_line', {}, 'Hello!')
+
+
+def step_rust():
+    if not shutil.which('rustc'):
+        print('rustc is not installed')
+        sys.exit(SKIPPED)
+    folder = copied('hello-rust')
+    with open(os.path.join(folder, 'README.md'), encoding='utf-8') as file:
+        run(re.search(r'^rustc .*$', file.read(), re.M).group(0), where=folder)
+    exports(os.path.join(folder, 'hello-rust.so'))
+    validated(os.path.join(folder, 'hello-rust.so'))
+    tool_answers(folder, 'hello_rust', {}, 'Hello from Rust!')
+
+
+def step_examples():
+    folder = built('hello-cpp')
+    validated(os.path.join(folder, 'build/hello.so'))
+    tool_answers(os.path.join(folder, 'build'), 'hello', {'name': 'Ada'}, 'Hello, Ada!')
+    for refused in (['plugin', 'new', 'hello-cpp'], ['plugin', 'new', 'Bad_Name'],
+                    ['plugin', 'new', 'test'], ['plugin', 'new', '--kind', 'storage', '--lang', 'c', 'x']):
+        said = rustic(*refused, status=None)
+        require(said.startswith('rustic-ai: making a plugin: ') and '\n  ' in said,
+                'a refusal tells why and what to do', said)
+    require(sorted(os.listdir(scratch)) == ['hello-cpp', 'home', 'script.json'], 'nothing is left over')
+
+
+def step_tool_c():
+    folder = generated('tool', 'c', 'greet')
+    tool_answers(os.path.join(folder, 'build'), 'greet', {}, 'Hello from C!')
+
+
+def step_tool_cpp():
+    generated('tool', 'cpp', 'my-words')
+    tool_answers(os.path.join(scratch, 'home'), 'my_words', {'text': 'a b\n'}, '1 lines, 2 words, 4 characters')
+
+
+class line_api(http.server.BaseHTTPRequestHandler):
+    """The API of the provider that `plugin new` makes."""
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
+        last = body['messages'][-1]['text']
+        lines = [{'text': 'You said: '}, {'text': last}, {'done': 'stop', 'input_tokens': 3, 'output_tokens': 2}]
+        data = ''.join(json.dumps(line) + '\n' for line in lines).encode()
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+def step_provider():
+    generated('provider', 'cpp', 'my-lines')
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), line_api)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    configure('[providers.lines]\ntype = "my-lines"\nmodel = "small"\n'
+              f'base_url = "http://127.0.0.1:{server.server_port}"\n')
+    said = chat('chat', '--output', 'json', 'Good morning')
+    require('You said: Good morning' in said, 'the model answers', said)
+    server.shutdown()
+
+
+def step_storage():
+    generated('storage', 'cpp', 'my-store')
+    with fake_model({'steps': [{'text': 'ok', 'times': 0}]}) as url:
+        configure(f'[providers.fake]\ntype = "openai"\nbase_url = "{url}"\nmodel = "m"\n'
+                  '[storage]\nbackend = "my-store"\n')
+        chat('chat', 'Remember the first')
+        chat('-c', 'chat', 'Remember the second')
+    sessions = rustic('session', 'list', '--output', 'json')
+    require(sessions.count('Remember the first') == 1, 'the session is there', sessions)
+
+
+def step_policy():
+    generated('policy', 'cpp', 'my-budget')
+
+
+def step_engine():
+    generated('engine', 'cpp', 'my-agent')
+
+
+def step_embed():
+    folder = built('embed')
+    steps = [{'tool_calls': [{'name': 'temperature', 'arguments': {}}]}, {'text': ['It is ', 'mild.']}]
+    with fake_model({'steps': steps}) as url:
+        said = run([os.path.join(folder, 'build/embed'), url, 'How warm is it?'])
+    require('It is mild.' in said and '(1 tool calls)' in said, 'a turn with a tool', said)
+
+
+def main():
+    global scratch
+    with tempfile.TemporaryDirectory(prefix='rustic-package-') as folder:
+        scratch = folder
+        os.mkdir(os.path.join(scratch, 'home'))
+        globals()['step_' + step]()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
