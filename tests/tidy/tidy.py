@@ -30,6 +30,8 @@ LAYERS = [
     ('plugins/', dict(quoted=(), own=True, angled=('rustic/', 'boost/', 'openssl/', 're2/', 'zlib.h') + POSIX)),
     ('host/runtime/', dict(quoted=('host/runtime/', 'kernel/', 'config_texts.hpp'), own=True,
                            angled=('rustic/', 'boost/json', 'spdlog/', 'toml++/', 'yaml-cpp/', 'valijson/') + POSIX)),
+    ('host/validator/', dict(quoted=('host/validator/', 'kernel/abi/'), own=True,
+                             angled=('rustic/', 'boost/json') + POSIX)),
     ('host/cli/', dict(quoted=('host/',), own=True,
                        angled=('rustic/', 'boost/json', 'CLI/', 'histedit.h') + POSIX)),
 ]
