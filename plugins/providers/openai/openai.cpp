@@ -16,7 +16,8 @@ instance read(std::string_view name, const json::object& members) {
   return out;
 }
 
-chat_options differences(std::string_view name, const json::object& members, const instance& where) {
+chat_options differences(std::string_view name, const json::object& members,
+                         const instance& where) {
   chat_options out;
   if (where.is_at("api.openai.com")) {
     out.max_tokens_field = "max_completion_tokens";
