@@ -29,7 +29,10 @@ void bus_links::handle(void* self, rai_str topic, rai_str body) noexcept {
   auto& me = *static_cast<link*>(self);
   try {
     std::string bytes;
-    if (frame_writer(bytes, frame_type::published, me.id).text(view(topic)).text(view(body)).end() &&
+    if (frame_writer(bytes, frame_type::published, me.id)
+            .text(view(topic))
+            .text(view(body))
+            .end() &&
         me.owner.out_.post(me.generation, bytes, send_queue_low_bytes) !=
             frame_queue::outcome::refused)
       return;

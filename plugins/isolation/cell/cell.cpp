@@ -60,7 +60,9 @@ cell::cell(const rai_host& host, cell_settings settings)
   require_ok(answer);
 }
 
-cell::~cell() { end_thread(); }
+cell::~cell() {
+  end_thread();
+}
 
 void cell::wake() {
   const std::uint64_t one = 1;
@@ -69,14 +71,14 @@ void cell::wake() {
 }
 
 void cell::require_ok(const reply& answer) {
-  if (answer.status != RAI_OK)
-    throw failure(static_cast<status_code>(answer.status), answer.text);
+  if (answer.status != RAI_OK) throw failure(static_cast<status_code>(answer.status), answer.text);
 }
 
 // The answer to what was sent last, or why there is none.
 cell::reply cell::wait_reply(std::unique_lock<std::mutex>& lock, std::int64_t timeout_ms) {
   awaited_ = true;
-  replied_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return reply_.has_value(); });
+  replied_.wait_for(lock, std::chrono::milliseconds(timeout_ms),
+                    [&] { return reply_.has_value(); });
   awaited_ = false;
   if (!reply_)
     return {RAI_DEADLINE_EXCEEDED,
@@ -183,10 +185,12 @@ void cell::end_thread() {
   wake();
   if (thread_.joinable()) thread_.join();
   queue_->close();
+  for (auto& [process, due] : leaving_) process->end(keeper_wait_ms);
   leaving_.clear();
   if (child_) child_->end(keeper_wait_ms);
   child_.reset();
-  const error why{status_code::unavailable, "plugin " + settings_.id + " is being stopped", {}, {}, {}};
+  const error why{
+      status_code::unavailable, "plugin " + settings_.id + " is being stopped", {}, {}, {}};
   served_.close(why);
   served_.refuse_parked(why);
   outward_.clear();

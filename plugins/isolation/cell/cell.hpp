@@ -51,11 +51,11 @@ class cell {
  private:
   using clock = std::chrono::steady_clock;
   enum class phase {
-    none,      // no child
-    loading,   // it creates the plugin
-    loaded,    // it waits to be told to start
+    none,     // no child
+    loading,  // it creates the plugin
+    loaded,   // it waits to be told to start
     starting,
-    ready,     // it serves
+    ready,  // it serves
     stopping,
   };
   struct reply {
@@ -146,8 +146,8 @@ class cell {
   clock::time_point heard_{}, load_due_ = clock::time_point::max();
   clock::time_point report_due_ = clock::time_point::max();
   std::optional<clock::time_point> pinged_;
-  bool hung_up_ = false;  // the child's end of the frames is closed
-  bool noted_ = false;    // what confinement could not do was said
+  bool hung_up_ = false;                // the child's end of the frames is closed
+  bool noted_ = false;                  // what confinement could not do was said
   std::atomic<bool> asleep_{false};     // no timer runs: a call that begins wakes it
   std::atomic<bool> violation_{false};  // found by what runs outward
   std::thread thread_;

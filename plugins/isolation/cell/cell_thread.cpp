@@ -182,7 +182,9 @@ void cell::refused(const reply& answer) {
   forget_child();
   served_.refuse_parked({static_cast<status_code>(answer.status),
                          "plugin " + settings_.id + " could not be started again: " + answer.text,
-                         {}, {}, {}});
+                         {},
+                         {},
+                         {}});
 }
 
 void cell::read_frames(int rounds) {
@@ -192,8 +194,7 @@ void cell::read_frames(int rounds) {
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (size <= 0) {
       hung_up_ = true;
-      report_due_ = std::min(report_due_,
-                             clock::now() + std::chrono::milliseconds(report_wait_ms));
+      report_due_ = std::min(report_due_, clock::now() + std::chrono::milliseconds(report_wait_ms));
       return;
     }
     const auto bytes = static_cast<std::size_t>(size);
@@ -290,7 +291,8 @@ bool cell::on_done(const frame& in) {
   answer.status = reader.i32();
   answer.text = reader.text();
   const std::string note(reader.text());
-  if (!reader.whole() || answer.status < RAI_OK || answer.status > RAI_UNAUTHENTICATED) return false;
+  if (!reader.whole() || answer.status < RAI_OK || answer.status > RAI_UNAUTHENTICATED)
+    return false;
   if (!note.empty() && !noted_) {
     noted_ = true;
     say(RAI_LOG_WARN, "its confinement is not complete: " + note);
@@ -437,8 +439,10 @@ void cell::gone(ended_as how) {
   }
   read_output(true);
   forget_child();
-  served_.close(why);
+  // In this order: whoever hears of the death may call again at once, and that call waits for the
+  // next child.
   served_.refuse_parked(why);
+  served_.close(why);
   if (stopping) return;
   say(RAI_LOG_ERROR, why.message + "; " + why.hint);
   publish_death(how, now_ms);

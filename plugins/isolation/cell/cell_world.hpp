@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 #include <atomic>
 #include <chrono>
@@ -24,7 +25,9 @@ using namespace rustic::kernel;
 using namespace rustic::kernel::testing;
 namespace abi = rustic::kernel::abi;
 
-inline fs::path build_directory() { return RUSTIC_BUILD; }
+inline fs::path build_directory() {
+  return RUSTIC_BUILD;
+}
 inline fs::path shipped(const std::string& name) {
   return build_directory() / "lib/rustic-ai/plugins" / (name + ".so");
 }
@@ -80,7 +83,8 @@ struct world {
         },
         this);
   }
-  ~world() { plugins.stop(2'000); }
+  // A plugin that is left running would outlive the kernel that it uses.
+  ~world() { CHECK(plugins.stop(20'000).empty()); }
 
   static abi::loader::settings settings(world* me) {
     abi::loader::settings out;
@@ -130,8 +134,8 @@ struct world {
     CHECK(who.status() == expected);
     return who.body();
   }
-  std::int64_t number(std::string_view target, std::string_view method, std::string_view body = "{}",
-                      std::string_view member = "pid") {
+  std::int64_t number(std::string_view target, std::string_view method,
+                      std::string_view body = "{}", std::string_view member = "pid") {
     const auto text = ask(target, method, body);
     return int_or(json::parse(text).as_object(), member, -1);
   }

@@ -64,8 +64,7 @@ std::optional<std::string> child_process::launch(const launch_order& order) {
 
   spawn_plan plan;
   const descriptor sources[] = {aside(to_frames.get()), aside(to_questions.get()),
-                                aside(to_keeper.get()), aside(order.image),
-                                aside(to_output.get())};
+                                aside(to_keeper.get()), aside(order.image), aside(to_output.get())};
   for (const auto& source : sources)
     if (!source) return cause("creating the sockets of its process failed", errno);
   posix_spawn_file_actions_addopen(&plan.actions, 0, "/dev/null", O_RDWR, 0);
@@ -155,8 +154,8 @@ ended_as describe_end(int status) {
   if (WIFSIGNALED(status)) {
     const char* const name = ::sigabbrev_np(WTERMSIG(status));
     const char* const meaning = ::sigdescr_np(WTERMSIG(status));
-    out.signal = name != nullptr ? std::string("SIG") + name
-                                 : "signal " + std::to_string(WTERMSIG(status));
+    out.signal =
+        name != nullptr ? std::string("SIG") + name : "signal " + std::to_string(WTERMSIG(status));
     out.reason = out.signal;
     if (meaning != nullptr) out.reason += std::string(" (") + meaning + ")";
   } else {

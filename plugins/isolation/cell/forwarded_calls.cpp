@@ -65,13 +65,13 @@ void forwarded_calls::take(std::uint32_t service, const rai_request& request, ra
   writer.text(view(info.caller));
   put_request(writer, request);
   if (!writer.end()) {
-    fail(id, {status_code::resource_exhausted,
-              "call of " + std::string(view(request.target)) +
-                  " refused: its request has more than " + std::to_string(frame_bytes_max) +
-                  " bytes, which an isolated plugin cannot take",
-              "Make the request smaller, or set isolation = \"none\" for " + settings_.plugin + ".",
-              {},
-              {}});
+    fail(id,
+         {status_code::resource_exhausted,
+          "call of " + std::string(view(request.target)) + " refused: its request has more than " +
+              std::to_string(frame_bytes_max) + " bytes, which an isolated plugin cannot take",
+          "Make the request smaller, or set isolation = \"none\" for " + settings_.plugin + ".",
+          {},
+          {}});
     return;
   }
   const auto made = std::make_shared<call_state>();
@@ -103,7 +103,9 @@ void forwarded_calls::take(std::uint32_t service, const rai_request& request, ra
   if (done == frame_queue::outcome::refused && remove(id))
     fail(id, {status_code::resource_exhausted,
               "plugin " + settings_.plugin + " does not take its requests fast enough",
-              "Try again later.", 1'000, {}});
+              "Try again later.",
+              1'000,
+              {}});
 }
 
 // Enters the call into the tables: as sent, or as parked while generation is 0.
@@ -120,11 +122,13 @@ bool forwarded_calls::admit(const handle& what, std::string& bytes, error& why) 
     }
   const std::lock_guard lock(mutex_);
   const bool parks = generation_ == 0;
-  if (calls_.size() >= served_calls_max || (parks && (parked_.size() >= parked_calls_max ||
-                                                      parked_bytes_ > parked_bytes_max))) {
+  if (calls_.size() >= served_calls_max ||
+      (parks && (parked_.size() >= parked_calls_max || parked_bytes_ > parked_bytes_max))) {
     why = {status_code::resource_exhausted,
-           "plugin " + settings_.plugin + " has too many calls in flight", "Try again later.",
-           1'000, {}};
+           "plugin " + settings_.plugin + " has too many calls in flight",
+           "Try again later.",
+           1'000,
+           {}};
     return false;
   }
   what->generation = generation_;
@@ -153,7 +157,9 @@ forwarded_calls::handle forwarded_calls::remove(rai_call id) {
   return out;
 }
 
-bool forwarded_calls::has(rai_call id) { return find(id) != nullptr; }
+bool forwarded_calls::has(rai_call id) {
+  return find(id) != nullptr;
+}
 
 bool forwarded_calls::parked() {
   const std::lock_guard lock(mutex_);
@@ -222,7 +228,8 @@ void forwarded_calls::cancel(const handle& what) {
   }
   if (waits) {
     if (remove(what->id))
-      fail(what->id, {status_code::cancelled, "the call was cancelled before it began", {}, {}, {}});
+      fail(what->id,
+           {status_code::cancelled, "the call was cancelled before it began", {}, {}, {}});
     return;
   }
   tell(what, frame_type::cancel);

@@ -87,12 +87,12 @@ class forwarded_calls {
   const settings settings_;
   std::atomic<std::size_t> count_{0};
 
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;              // guards what follows
   std::uint64_t generation_ = 0;  // 0: no child serves
   std::unordered_map<rai_call, handle> calls_;
   std::vector<std::pair<handle, std::string>> parked_;
   std::size_t parked_bytes_ = 0;
-  std::vector<handle> news_;                                 // for deliver()
+  std::vector<handle> news_;                                // for deliver()
   std::deque<std::pair<clock::time_point, rai_call>> due_;  // in the order of time
 };
 

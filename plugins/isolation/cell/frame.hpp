@@ -39,12 +39,12 @@ enum class frame_type : std::uint16_t {
   finish = 21,  // i32 status, text body
   credit = 22,  // u32 events, u64 bytes: that many were taken
   // From the child. id: a call, or a call of its own, or a subscription.
-  done = 30,       // i32 status, text, text note
-  forward = 31,    // request
-  request = 32,    // u64 parent, u32 whether events are wanted, request
+  done = 30,     // i32 status, text, text note
+  forward = 31,  // request
+  request = 32,  // u64 parent, u32 whether events are wanted, request
   cancel_own = 33,
   abandon = 34,
-  publish = 35,  // text topic, text body
+  publish = 35,    // text topic, text body
   subscribe = 36,  // text pattern
   unsubscribe = 37,
   log = 38,  // i32 level, text; id: the call
@@ -147,6 +147,8 @@ rai_request get_request(frame_reader& in);
 inline std::string_view view(rai_str text) noexcept {
   return text.len == 0 ? std::string_view() : std::string_view(text.ptr, text.len);
 }
-inline rai_str str(std::string_view text) noexcept { return {text.data(), text.size()}; }
+inline rai_str str(std::string_view text) noexcept {
+  return {text.data(), text.size()};
+}
 
 }  // namespace rustic::cell

@@ -25,8 +25,8 @@ class frame_queue {
   frame_queue(const frame_queue&) = delete;
   frame_queue& operator=(const frame_queue&) = delete;
 
-  // Whole frames, for the child of that generation and no other. With a limit below the largest they
-  // are only taken when no more than that waits.
+  // Whole frames, for the child of that generation and no other. With a limit below the largest
+  // they are only taken when no more than that waits.
   outcome post(std::uint64_t generation, std::string_view bytes,
                std::size_t limit_bytes = send_queue_bytes_max);
 

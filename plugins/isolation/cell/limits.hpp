@@ -32,12 +32,12 @@ inline constexpr std::size_t send_queue_bytes = 8u << 20;
 inline constexpr std::size_t send_queue_low_bytes = 1u << 20;
 inline constexpr std::size_t send_queue_bytes_max = 3 * frame_bytes_max;
 
-inline constexpr std::size_t served_calls_max = 4'096;    // in flight in one child
-inline constexpr std::size_t parked_calls_max = 256;      // wait for a child to start
+inline constexpr std::size_t served_calls_max = 4'096;  // in flight in one child
+inline constexpr std::size_t parked_calls_max = 256;    // wait for a child to start
 inline constexpr std::size_t parked_bytes_max = 64u << 20;
-inline constexpr std::size_t made_calls_max = 1'024;      // in flight, made by one child
-inline constexpr std::size_t subscriptions_max = 256;     // of one child
-inline constexpr std::size_t provided_max = 1'024;        // by one child while it runs
+inline constexpr std::size_t made_calls_max = 1'024;   // in flight, made by one child
+inline constexpr std::size_t subscriptions_max = 256;  // of one child
+inline constexpr std::size_t provided_max = 1'024;     // by one child while it runs
 
 // What a child wants of others and has not got yet: calls, events. Then it is not listened to.
 inline constexpr std::size_t tasks_max = 2'048;
@@ -52,13 +52,13 @@ inline constexpr std::size_t output_bytes_per_s = 4u << 20;
 
 // Times.
 
-inline constexpr std::int64_t load_timeout_ms = 30'000;   // dlopen and create; start; save; restore
-inline constexpr std::int64_t stop_timeout_ms = 5'000;    // stop and destroy
-inline constexpr std::int64_t cancel_grace_ms = 4'000;    // from cancel to the child's end
-inline constexpr std::int64_t ping_after_ms = 3'000;      // of silence, while calls are in flight
+inline constexpr std::int64_t load_timeout_ms = 30'000;  // dlopen and create; start; save; restore
+inline constexpr std::int64_t stop_timeout_ms = 5'000;   // stop and destroy
+inline constexpr std::int64_t cancel_grace_ms = 4'000;   // from cancel to the child's end
+inline constexpr std::int64_t ping_after_ms = 3'000;     // of silence, while calls are in flight
 inline constexpr std::int64_t pong_timeout_ms = 10'000;
-inline constexpr std::int64_t report_wait_ms = 500;       // for the exit status after a hang-up
-inline constexpr std::int64_t keeper_wait_ms = 2'000;     // for the end of everything below
+inline constexpr std::int64_t report_wait_ms = 500;    // for the exit status after a hang-up
+inline constexpr std::int64_t keeper_wait_ms = 2'000;  // for the end of everything below
 
 // Deaths.
 

@@ -12,12 +12,12 @@
 
 namespace rustic::cell {
 
-// All on one thread, except the observers of the calls, which the host calls on any. A call that has
-// not ended keeps this alive: make it with make_shared.
+// All on one thread, except the observers of the calls, which the host calls on any. A call that
+// has not ended keeps this alive: make it with make_shared.
 class made_calls : public std::enable_shared_from_this<made_calls> {
  public:
-  // `host` must outlive every function here; `out` is shared with the calls in flight. `serves` says
-  // whether the plugin is serving a call.
+  // `host` must outlive every function here; `out` is shared with the calls in flight. `serves`
+  // says whether the plugin is serving a call.
   made_calls(const rai_host& host, std::shared_ptr<frame_queue> out,
              std::function<bool(rai_call)> serves);
   made_calls(const made_calls&) = delete;

@@ -19,10 +19,9 @@ void restart_policy::refused(std::int64_t now_ms) {
 }
 
 std::size_t restart_policy::recent_deaths(std::int64_t now_ms) const {
-  return static_cast<std::size_t>(
-      std::count_if(deaths_ms_.begin(), deaths_ms_.end(), [&](std::int64_t at) {
-        return at > now_ms - death_window_ms && at <= now_ms;
-      }));
+  return static_cast<std::size_t>(std::count_if(
+      deaths_ms_.begin(), deaths_ms_.end(),
+      [&](std::int64_t at) { return at > now_ms - death_window_ms && at <= now_ms; }));
 }
 
 // The first restart is at once; then 0.5 s, doubled each time.

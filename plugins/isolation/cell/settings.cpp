@@ -30,7 +30,9 @@ std::string find_program(std::string_view configured, const fs::path& plugin_fil
   return places.empty() ? program_name : places.front().lexically_normal().string();
 }
 
-bool plain(std::string_view text) { return text.find('\0') == std::string_view::npos; }
+bool plain(std::string_view text) {
+  return text.find('\0') == std::string_view::npos;
+}
 
 std::vector<std::string> texts(const json::object& from, std::string_view key) {
   std::vector<std::string> out;

@@ -30,8 +30,9 @@ struct cell_settings {
   std::int64_t load_timeout_ms = cell::load_timeout_ms;
 };
 
-// `plugin_file` is where cell.so was loaded from and `program_file` the running program: the child's
-// program is looked for near both when none is configured. Throws failure naming the member.
+// `plugin_file` is where cell.so was loaded from and `program_file` the running program: the
+// child's program is looked for near both when none is configured. Throws failure naming the
+// member.
 cell_settings read_settings(const json::object& config, const std::filesystem::path& plugin_file,
                             const std::filesystem::path& program_file);
 

@@ -39,9 +39,7 @@ void bus_handlers::unsubscribe(std::uint64_t id) {
     if (std::this_thread::get_id() != thread_.get_id())
       changed_.wait(lock, [&] { return running_ != id; });
   }
-  out_.post(true, [&](std::string& out) {
-    frame_writer(out, frame_type::unsubscribe, id).end();
-  });
+  out_.post(true, [&](std::string& out) { frame_writer(out, frame_type::unsubscribe, id).end(); });
 }
 
 bool bus_handlers::on_published(const frame& in) {

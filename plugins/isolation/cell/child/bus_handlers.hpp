@@ -42,7 +42,7 @@ class bus_handlers {
   std::condition_variable changed_;
   std::map<std::uint64_t, subscription> subscriptions_;
   std::deque<event> events_;
-  std::size_t bytes_ = 0;      // of events_
+  std::size_t bytes_ = 0;  // of events_
   std::uint64_t dropped_ = 0;
   std::uint64_t last_ = 0, running_ = 0;
   std::thread thread_;  // never joined: the process ends without it

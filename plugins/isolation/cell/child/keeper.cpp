@@ -130,6 +130,8 @@ class keeper {
 
 }  // namespace
 
-void keep(pid_t runner) { keeper(runner).run(); }
+void keep(pid_t runner) {
+  keeper(runner).run();
+}
 
 }  // namespace rustic::cell

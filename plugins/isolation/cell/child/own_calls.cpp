@@ -144,8 +144,7 @@ bool own_calls::settle_one(const handle& what, std::unique_lock<std::mutex>& loc
     }
     lock.unlock();
     try {
-      if (c.observer.finish != nullptr)
-        c.observer.finish(c.observer.self, c.status, str(c.body));
+      if (c.observer.finish != nullptr) c.observer.finish(c.observer.self, c.status, str(c.body));
     } catch (...) {  // the plugin's own affair
     }
     lock.lock();

@@ -12,8 +12,7 @@ bool questions::ask(const std::string& question, frame_type expected,
                     const std::function<void(frame_reader&)>& read) {
   const std::lock_guard lock(mutex_);
   for (std::size_t done = 0; done < question.size();) {
-    const auto sent =
-        ::send(socket_, question.data() + done, question.size() - done, MSG_NOSIGNAL);
+    const auto sent = ::send(socket_, question.data() + done, question.size() - done, MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
     if (sent <= 0) return false;
     done += static_cast<std::size_t>(sent);

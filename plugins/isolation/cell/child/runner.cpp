@@ -20,8 +20,8 @@
 namespace rustic::cell {
 namespace {
 
-constexpr std::size_t error_bytes_max = 4'096;       // what the kernel keeps of it
-constexpr std::size_t state_bytes_max = 16u << 20;   // of save
+constexpr std::size_t error_bytes_max = 4'096;      // what the kernel keeps of it
+constexpr std::size_t state_bytes_max = 16u << 20;  // of save
 
 // Takes the pieces of a text.
 class collected {
@@ -49,10 +49,9 @@ class runner {
         own_(out_, threads_),
         bus_(out_),
         questions_(questions_descriptor) {
-    host_ = {sizeof host_, RAI_ABI_MINOR, this,         &emit,      &finish,
-             &call_info,   &call,         &cancel,      &resume,    &abandon,
-             &forward,     &publish,      &subscribe,   &unsubscribe, &list,
-             &provide,     &withdraw,     &runner::log};
+    host_ = {sizeof host_, RAI_ABI_MINOR, this,    &emit,    &finish,   &call_info,
+             &call,        &cancel,       &resume, &abandon, &forward,  &publish,
+             &subscribe,   &unsubscribe,  &list,   &provide, &withdraw, &runner::log};
   }
 
   [[noreturn]] void run() {
@@ -173,9 +172,8 @@ class runner {
       case frame_type::restore: {
         const auto state = in.text();
         if (RAI_HAS(&plugin_, restore))
-          status = guarded("restore", error, [&] {
-            return plugin_.restore(self_, str(state), &error.writer);
-          });
+          status = guarded("restore", error,
+                           [&] { return plugin_.restore(self_, str(state), &error.writer); });
         return done(status, status == RAI_OK ? std::string() : reason(error, status));
       }
       default:
@@ -196,8 +194,8 @@ class runner {
       const auto target = in.text();
       rai_service service{};
       service.struct_size = sizeof service;
-      const rai_status found = guarded(
-          "service", error, [&] { return plugin_.service(self_, str(target), &service); });
+      const rai_status found =
+          guarded("service", error, [&] { return plugin_.service(self_, str(target), &service); });
       const bool good = found == RAI_OK && service.call != nullptr;
       if (good) served_.set(number, service);
       offered += good ? '1' : '0';

@@ -248,9 +248,8 @@ void served_calls::answer(std::uint64_t id, rai_status status, std::string_view 
     if (frame_writer(out, frame_type::finish, id).i32(status).text(body).end()) return;
     frame_writer(out, frame_type::finish, id)
         .i32(RAI_RESOURCE_EXHAUSTED)
-        .text(message_body("the result has " + std::to_string(body.size()) +
-                           " bytes, at most " + std::to_string(frame_bytes_max) +
-                           " leave an isolated plugin"))
+        .text(message_body("the result has " + std::to_string(body.size()) + " bytes, at most " +
+                           std::to_string(frame_bytes_max) + " leave an isolated plugin"))
         .end();
   });
 }
@@ -290,8 +289,9 @@ void served_calls::forward(rai_call id, const rai_request& from) {
     const std::lock_guard lock(what->mutex);
     what->forwarded = false;
   }
-  const std::string body = message_body("forward refused: the request has more bytes than leave "
-                                        "an isolated plugin");
+  const std::string body = message_body(
+      "forward refused: the request has more bytes than leave "
+      "an isolated plugin");
   finish(id, RAI_RESOURCE_EXHAUSTED, str(body));
 }
 

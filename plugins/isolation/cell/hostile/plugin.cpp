@@ -172,8 +172,8 @@ struct hostile {
         out += (first ? "" : ",") + std::to_string(number);
         first = false;
       }
-      return out + "],\"no_new_privs\":" +
-             std::to_string(::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)) + "}";
+      return out +
+             "],\"no_new_privs\":" + std::to_string(::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)) + "}";
     }
     throw failure(status_code::unimplemented, "no method " + method);
   }
@@ -214,8 +214,8 @@ struct hostile {
       return;
     }
     if (method == "big") {
-      const std::size_t bytes = static_cast<std::size_t>(
-          int_or(parse_object(to_view(request.body)), "bytes"));
+      const std::size_t bytes =
+          static_cast<std::size_t>(int_or(parse_object(to_view(request.body)), "bytes"));
       return finish("{\"text\":\"" + std::string(bytes, 'b') + "\"}");
     }
     finish("{}");
