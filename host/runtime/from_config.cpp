@@ -94,6 +94,8 @@ options from_config(const config::configuration& configuration, const config::su
     out.storage["max_history_size"] = *view.storage.max_history_size;
   out.permissions = view.permissions;
   out.plugin_sections = view.plugins;
+  out.price_file = program.parent_path().parent_path() / "share/rustic-ai/prices.json";
+  out.prices = object_or_empty(configuration.value(), "prices");
   out.environment = around.env;
   out.working_directory = around.cwd;
   out.state_directory = view.paths.state_dir;

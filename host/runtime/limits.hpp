@@ -21,4 +21,7 @@ inline constexpr std::size_t watched_directories_max = 64;
 inline constexpr std::uint32_t removal_grace_ms = 1000;   // linkers remove a file to write it anew
 inline constexpr std::uint32_t reload_again_ms = 200;     // when too many generations are draining
 inline constexpr std::uint32_t unload_drain_ms = 5000;    // for the calls of a plugin that goes
+inline constexpr std::size_t price_file_bytes_max = 1u << 20;
+inline constexpr std::size_t prices_max = 2000;    // of one service, and of the configuration
+inline constexpr double rate_usd_max = 1'000'000;  // for a million tokens: more is a mistake
 }  // namespace rustic::runtime

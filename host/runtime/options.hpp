@@ -45,6 +45,9 @@ struct options {
   std::filesystem::path data_directory;            // the sessions' database
   std::filesystem::path cache_directory;
 
+  std::filesystem::path price_file;  // empty: only what `prices` says has a price
+  json::object prices;               // "NAME/MODEL" -> section of [prices."NAME/MODEL"]
+
   // Turns a reference (env:, file:, cmd:) into its value; throws failure.
   std::function<std::string(const std::string&)> resolve_secret;
   // Any thread. Levels of rai_log_level.

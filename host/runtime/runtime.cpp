@@ -8,6 +8,7 @@
 
 #include "host/runtime/config/settings.hpp"
 #include "host/runtime/limits.hpp"
+#include "host/runtime/price_list.hpp"
 
 namespace rustic::runtime {
 namespace {
@@ -59,6 +60,7 @@ runtime::runtime(options with)
   });
   provide_basics(services_, options_.resolve_secret, {"http"});
   add_plugins();
+  provide_prices(services_, options_);
   check_providers();
   wire_storage();
   wire_policies();

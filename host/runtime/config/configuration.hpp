@@ -78,6 +78,7 @@ private:
   void build_providers();
   void build_agents();
   void check_references();
+  void check_prices();
   void report(severity level, std::string_view key, std::string message);
 
   surroundings around_;

@@ -102,6 +102,7 @@ void configuration::build_view() {
   build_providers();
   build_agents();
   check_references();
+  check_prices();
   if (again) problems_.resize(before);  // they have been reported
 }
 
@@ -221,6 +222,33 @@ void configuration::check_references() {
         report(severity::error, join(join(key, "fallbacks"), i),
                "there is no provider `" + fallbacks[i] + "`" +
                    name_hint(fallbacks[i], view_.providers, "providers"));
+  }
+}
+
+// A price that cannot be used would silently be none.
+void configuration::check_prices() {
+  for (const auto& [name, value] : object_or_empty(value_, "prices")) {
+    const auto* section = value.if_object();
+    if (!section) continue;
+    const auto key = join("prices", name);
+    const std::string_view model(name);
+    const auto slash = model.find('/');
+    if (slash == 0 || slash == std::string_view::npos || slash + 1 == model.size())
+      report(severity::error, key,
+             "is no NAME/MODEL; write [prices.\"PROVIDER/" + std::string(model) + "\"]");
+    for (const auto* rate : {"input", "output"})
+      if (!section->contains(rate))
+        report(severity::error, key,
+               "lacks the key `" + std::string(rate) + "`, in USD for a million tokens");
+    std::int64_t last = 0;
+    for (const auto& tier : array_or_empty(*section, "tiers")) {
+      const auto* object = tier.if_object();
+      const auto from = object ? int_or(*object, "from_input_tokens", last + 1) : last + 1;
+      if (from <= last)
+        report(severity::error, join(key, "tiers"),
+               "is not in ascending order of from_input_tokens");
+      last = from;
+    }
   }
 }
 }  // namespace rustic::config
