@@ -114,6 +114,11 @@ struct hostile {
     if (method == "echo") return ctx.request().body;
     if (method == "pid") return "{\"pid\":" + std::to_string(::getpid()) + "}";
     if (method == "parent") return "{\"pid\":" + std::to_string(::getppid()) + "}";
+    if (method == "ask") {
+      const auto result = ctx.call_blocking({.target = "rustic.test/raw", .method = "echo"});
+      if (!result.ok()) throw failure(result.problem());
+      return result.body;
+    }
     if (method == "die") die(how);
     if (method == "emit_and_die") {
       for (int i = 0; i < 100; ++i) ctx.text(std::to_string(i));
@@ -178,6 +183,30 @@ struct hostile {
     throw failure(status_code::unimplemented, "no method " + method);
   }
 
+  // Emits as fast as it may, and honestly waits when it is told to.
+  struct stream {
+    const rai_host& host;
+    rai_call id;
+    std::int64_t left;
+    std::atomic<bool> ended{false};
+    void end(rai_status status) {
+      if (!ended.exchange(true)) host.finish(host.self, id, status, to_str("{}"));
+    }
+    void run() {
+      rai_event event{};
+      event.kind = RAI_EVENT_TEXT;
+      event.text = to_str("token ");
+      while (left > 0) {
+        --left;
+        event.a = static_cast<std::uint64_t>(left);
+        const rai_flow flow = host.emit(host.self, id, &event);
+        if (flow == RAI_PAUSE && left > 0) return;
+        if (flow == RAI_STOP) return end(RAI_CANCELLED);
+      }
+      end(RAI_OK);
+    }
+  };
+
   // Runs on the thread that brought the call, and may keep it.
   void serve_raw(const rai_request& request, rai_call id, rai_op& op) {
     const auto method = to_view(request.method);
@@ -208,6 +237,16 @@ struct hostile {
       int emitted = 0;
       while (host.emit(host.self, id, &event) != RAI_STOP && emitted < 1'000'000) ++emitted;
       return finish("{\"emitted\":" + std::to_string(emitted) + "}");
+    }
+    if (method == "stream") {
+      auto* const state =
+          new stream{host, id, int_or(parse_object(to_view(request.body)), "count")};
+      op.self = state;
+      op.cancel = [](void* self) { static_cast<stream*>(self)->end(RAI_CANCELLED); };
+      op.resume = [](void* self) { static_cast<stream*>(self)->run(); };
+      op.release = [](void* self) { delete static_cast<stream*>(self); };
+      state->run();
+      return;
     }
     if (method == "never") {
       op.self = this;
