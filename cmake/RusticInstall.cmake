@@ -20,7 +20,7 @@ string(REGEX REPLACE ".*RAI_ABI_MAJOR ([0-9]+).*RAI_ABI_MINOR ([0-9]+).*" "\\1.\
 set(package_dir lib/cmake/rustic)
 install(TARGETS rustic_abi EXPORT rustic-abi COMPONENT sdk)
 set(archives)
-foreach(part sdk testing schema provider kernel kernel_abi config runtime)
+foreach(part sdk testing schema provider storage kernel kernel_abi config runtime)
   if(TARGET rustic_${part})
     list(APPEND archives rustic_${part})
     set_target_properties(rustic_${part} PROPERTIES EXPORT_NAME ${part})

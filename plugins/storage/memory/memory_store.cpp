@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <tuple>
 
-#include "../protocol/message_text.hpp"
+#include <rustic/storage/message_text.hpp>
 
 namespace rustic::storage {
 namespace {

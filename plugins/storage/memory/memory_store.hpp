@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "../protocol/operations.hpp"
+#include <rustic/storage/operations.hpp>
 
 namespace rustic::storage {
 

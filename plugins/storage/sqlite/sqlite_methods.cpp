@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "../protocol/message_text.hpp"
+#include <rustic/storage/message_text.hpp>
 #include "schema.hpp"
 #include "sqlite_store.hpp"
 

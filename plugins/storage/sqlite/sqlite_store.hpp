@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "../protocol/operations.hpp"
+#include <rustic/storage/operations.hpp>
 #include "database.hpp"
 #include "file_lock.hpp"
 #include "limits.hpp"

@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
-#include "json_text.hpp"
-#include "limits.hpp"
+#include <rustic/storage/json_text.hpp>
+#include <rustic/storage/limits.hpp>
 
 namespace rustic::storage {
 

@@ -1,13 +1,13 @@
 // json_text.cpp - the scanner: Boost.JSON checks the text, then members are cut out by their
 // brackets.
-#include "json_text.hpp"
+#include <rustic/storage/json_text.hpp>
 
 #include <boost/json/basic_parser_impl.hpp>
 #include <charconv>
 #include <cmath>
 #include <rustic/status.hpp>
 
-#include "limits.hpp"
+#include <rustic/storage/limits.hpp>
 
 namespace rustic::storage {
 namespace {

@@ -1,12 +1,12 @@
 // message_text.cpp - case folding that keeps byte offsets, matching, snippets.
-#include "message_text.hpp"
+#include <rustic/storage/message_text.hpp>
 
 #include <algorithm>
 #include <array>
 #include <rustic/json.hpp>
 
-#include "json_text.hpp"
-#include "limits.hpp"
+#include <rustic/storage/json_text.hpp>
+#include <rustic/storage/limits.hpp>
 
 namespace rustic::storage {
 namespace {

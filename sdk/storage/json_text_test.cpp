@@ -1,10 +1,10 @@
-#include "json_text.hpp"
+#include <rustic/storage/json_text.hpp>
 
 #include <doctest/doctest.h>
 
 #include <rustic/status.hpp>
 
-#include "message_text.hpp"
+#include <rustic/storage/message_text.hpp>
 
 using namespace rustic::storage;
 

@@ -1,6 +1,6 @@
 // operations.cpp - the reading of every request, the table of methods, and the shared errors and
 // renderings.
-#include "operations.hpp"
+#include <rustic/storage/operations.hpp>
 
 #include <algorithm>
 #include <array>
