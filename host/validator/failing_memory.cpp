@@ -64,4 +64,10 @@ memory_exempt::memory_exempt() noexcept {
 memory_exempt::~memory_exempt() {
   --exempt_depth;
 }
+memory_counted::memory_counted() noexcept : depth_(exempt_depth) {
+  exempt_depth = 0;
+}
+memory_counted::~memory_counted() {
+  exempt_depth = depth_;
+}
 }  // namespace rustic::validator

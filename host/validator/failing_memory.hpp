@@ -13,7 +13,19 @@ void fail_allocation(std::uint64_t number) noexcept;
 // Ends it; true when the allocation was reached.
 bool stop_failing() noexcept;
 
-// On this thread, while it lives, allocations neither count nor fail: the validator's own.
+// Made inside an exempt stretch that the plugin is called from: its allocations count again.
+class memory_counted {
+ public:
+  memory_counted() noexcept;
+  ~memory_counted();
+  memory_counted(const memory_counted&) = delete;
+  memory_counted& operator=(const memory_counted&) = delete;
+
+ private:
+  const int depth_;
+};
+
+// On this thread, while one lives, allocations neither count nor fail: the validator's own.
 class memory_exempt {
  public:
   memory_exempt() noexcept;

@@ -8,6 +8,7 @@
 #include <exception>
 #include <filesystem>
 #include <random>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -107,10 +108,12 @@ command_line read(int count, char** words) {
 }
 
 int validate(const command_line& given) {
+  std::set<std::string> reasons;  // of what was skipped, each told once
   const bool is_text = given.output == "text";
   const auto all = run_checks(given.run, [&](const checked& one) {
     if (!is_text) return;
-    std::fputs(text_of(one).c_str(), stdout);
+    const bool told = one.how.result == outcome::skipped && !reasons.insert(one.how.reason).second;
+    std::fputs(text_of(one, told).c_str(), stdout);
     std::fflush(stdout);
   });
   const auto rest = is_text                  ? text_summary(given.run, all)

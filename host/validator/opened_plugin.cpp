@@ -4,13 +4,16 @@
 
 #include <rustic/status.hpp>
 
+#include "host/validator/failing_memory.hpp"
 #include "host/validator/samples.hpp"
 
 namespace rustic::validator {
 namespace {
 rai_writer writer_to(std::string& out) {
-  return {&out,
-          [](void* self, rai_str text) { static_cast<std::string*>(self)->append(to_view(text)); }};
+  return {&out, [](void* self, rai_str text) {
+            const memory_exempt here;
+            static_cast<std::string*>(self)->append(to_view(text));
+          }};
 }
 
 class lifecycle_mark {
@@ -64,6 +67,7 @@ lifecycle_result instance::create(rai_str config, const rai_writer* writer) {
   lifecycle_result out;
   const lifecycle_mark mark(host_);
   try {
+    const memory_counted plugin;
     out.status = plugin_.table().create(host_.table(), config, writer, &self_);
   } catch (...) {
     host_.note(breach::exception, "create threw an exception");
@@ -78,6 +82,7 @@ lifecycle_result instance::start() {
   const auto writer = writer_to(out.words);
   const lifecycle_mark mark(host_);
   try {
+    const memory_counted plugin;
     out.status = plugin_.table().start(self_, &writer);
   } catch (...) {
     host_.note(breach::exception, "start threw an exception");
@@ -90,6 +95,7 @@ rai_status instance::service(std::string_view target, rai_service& out) {
   out = {};
   out.struct_size = sizeof(out);
   try {
+    const memory_counted plugin;
     return plugin_.table().service(self_, to_str(target), &out);
   } catch (...) {
     host_.note(breach::exception, "service threw an exception");
@@ -108,6 +114,7 @@ void instance::stop() {
   if (!RAI_HAS(&plugin_.table(), stop)) return;
   trial_.step("stop");
   try {
+    const memory_counted plugin;
     plugin_.table().stop(self_);
   } catch (...) {
     host_.note(breach::exception, "stop threw an exception");
@@ -118,6 +125,7 @@ void instance::destroy() {
   if (RAI_HAS(&plugin_.table(), destroy)) {
     trial_.step("destroy");
     try {
+      const memory_counted plugin;
       plugin_.table().destroy(self_);
     } catch (...) {
       host_.note(breach::exception, "destroy threw an exception");
@@ -129,6 +137,7 @@ void instance::destroy() {
 rai_status instance::save(std::string& out) {
   trial_.step("save");
   const auto writer = writer_to(out);
+  const memory_counted plugin;
   return plugin_.table().save(self_, &writer);
 }
 
@@ -136,6 +145,7 @@ lifecycle_result instance::restore(std::string_view state) {
   trial_.step("restore");
   lifecycle_result out;
   const auto writer = writer_to(out.words);
+  const memory_counted plugin;
   out.status = plugin_.table().restore(self_, to_str(state), &writer);
   return out;
 }

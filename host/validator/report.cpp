@@ -75,14 +75,14 @@ std::string_view family(std::string_view name) {
 }
 }  // namespace
 
-std::string text_of(const checked& one) {
+std::string text_of(const checked& one, bool told) {
   std::string out(mark(one.how.result));
   out += one.what->name;
   out.resize(std::max(out.size() + 1, 6 + name_columns), ' ');
   out += one.what->title;
   out += "\n";
   if (one.how.result == outcome::passed) return out;
-  fold(out, "because", one.how.reason);
+  if (!told) fold(out, "because", one.how.reason);
   if (one.how.result == outcome::skipped) return out;
   fold(out, "expected", one.how.expected);
   fold(out, "seen", one.how.seen);

@@ -23,6 +23,23 @@ void replace_scratch(json::value& value, const std::string& scratch) {
   }
 }
 
+// Passwords and the like become the text that no plugin may tell.
+void plant_secrets(json::value& value) {
+  if (auto* object = value.if_object()) {
+    for (auto& [key, member] : *object) {
+      const std::string_view name(key);
+      const bool is_secret = name.find("password") != name.npos ||
+                             name.find("secret") != name.npos || name.ends_with("token");
+      if (member.is_string() && is_secret)
+        member = json::string(stand_ins::secret);
+      else
+        plant_secrets(member);
+    }
+  } else if (auto* list = value.if_array()) {
+    for (auto& member : *list) plant_secrets(member);
+  }
+}
+
 // What a configured provider or the like needs, as far as its schema knows the members.
 json::object instance_config(const json::object& schema, std::string_view type) {
   json::object out{{"type", type}};
@@ -57,6 +74,7 @@ json::object config_object(trial& t, fullness how, bool& made) {
     object["instances"] = json::object{{instance_name, instance_config(schema, one.type)}};
   }
   replace_scratch(out, t.scratch().string());
+  if (t.with().config.empty()) plant_secrets(out);
   return object;
 }
 

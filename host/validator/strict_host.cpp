@@ -84,6 +84,7 @@ std::shared_ptr<served_call> strict_host::find(rai_call call) {
 }
 
 std::shared_ptr<served_call> strict_host::begin(const rai_service& service, call_plan plan) {
+  const memory_exempt here;
   auto call = std::make_shared<served_call>();
   call->plan = std::move(plan);
   {
@@ -130,6 +131,7 @@ void strict_host::prepare_call(served_call& call, const rai_service& service) {
     std::memcpy(op_at, &op, sizeof(op));
   }
   try {
+    const memory_counted plugin;
     service.call(service.self, request_at, call.id, op_at);
   } catch (...) {
     note(breach::exception, plan.target + " " + plan.method + ": call threw an exception");
@@ -180,6 +182,7 @@ void strict_host::cancel(served_call& call) {
   {
     const std::lock_guard lock(call.control);
     try {
+      const memory_counted plugin;
       if (RAI_HAS(&call.op, cancel)) call.op.cancel(call.op.self);
     } catch (...) {
       note(breach::exception, "op.cancel threw an exception");
@@ -195,6 +198,7 @@ void strict_host::resume(served_call& call) {
   }
   const std::lock_guard lock(call.control);
   try {
+    const memory_counted plugin;
     if (RAI_HAS(&call.op, resume)) call.op.resume(call.op.self);
   } catch (...) {
     note(breach::exception, "op.resume threw an exception");
@@ -209,6 +213,7 @@ void strict_host::release(served_call& call) {
   }
   const std::lock_guard lock(call.control);
   try {
+    const memory_counted plugin;
     if (RAI_HAS(&call.op, release)) call.op.release(call.op.self);
   } catch (...) {
     note(breach::exception, "op.release threw an exception");
@@ -226,6 +231,7 @@ answer strict_host::answer_of(served_call& call) {
 }
 
 answer strict_host::run(const rai_service& service, call_plan plan, std::uint32_t time_ms) {
+  const memory_exempt here;
   const auto call = begin(service, std::move(plan));
   if (!wait(*call, time_ms)) {
     cancel(*call);
@@ -240,6 +246,10 @@ answer strict_host::run(const rai_service& service, call_plan plan, std::uint32_
   const std::lock_guard lock(mutex_);
   call->body.clear();
   call->events.clear();
+  if (forgets) {
+    std::erase_if(outgoing_, [&](const auto& one) { return one.second->parent == call->id; });
+    served_.erase(call->id);
+  }
   return out;
 }
 

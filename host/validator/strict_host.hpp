@@ -89,6 +89,7 @@ class strict_host {
 
   stand_ins services;         // what the plugin finds when it calls; set it up before
   bool answer_later = false;  // by the thread that waits, not before the plugin's call returns
+  bool forgets = false;       // released calls are forgotten, for measuring memory
   bool is_lifecycle = false;  // set while create, start, stop or destroy runs
   bool is_destroyed = false;
   std::vector<std::string> declared;  // targets that the manifest requires or wants

@@ -103,6 +103,7 @@ void strict_host::play(const std::shared_ptr<outgoing>& call) {
     o.is_finished = true;
     lock.unlock();
     try {
+      const memory_counted plugin;
       o.observer.finish(o.observer.self, status, to_str(body));
     } catch (...) {
       note(breach::exception, "an observer's finish threw an exception");
@@ -127,6 +128,7 @@ void strict_host::play(const std::shared_ptr<outgoing>& call) {
       lock.unlock();
       rai_flow flow = RAI_STOP;
       try {
+        const memory_counted plugin;
         flow = o.observer.event(o.observer.self, &event);
       } catch (...) {
         note(breach::exception, "an observer's event threw an exception");
