@@ -283,3 +283,24 @@ TEST_CASE("a provider's error passes through with what was done before it") {
   CHECK(wire_problem(messages) == "");
   CHECK(w.turn(rt, session, "Again").ok());
 }
+
+TEST_CASE("an answer in the wrong form is asked for once more, and only once") {
+  const auto format = json::parse(R"({"response_format":{"type":"json_schema","name":"city","schema":
+      {"type":"object","properties":{"name":{"type":"string"}},"required":["name"]}}})")
+                          .as_object();
+  engine_world w({says("Rome"), says("```json\n{\"name\":\"Rome\"}\n```"), says("Oslo"),
+                  says("{\"name\":1}"), says("Done.")});
+  runtime::runtime rt(w.options);
+  const auto session = w.session(rt);
+  const auto good = w.turn(rt, session, "Which city?", format);
+  CAPTURE(good.body);
+  REQUIRE(good.ok());
+  CHECK(text_or(good.object(), "text") == R"({"name":"Rome"})");
+  CHECK(int_or(good.object(), "rounds") == 2);
+  const auto bad = w.turn(rt, session, "And now?", format);
+  CHECK(bad.status == status_code::data_loss);
+  const auto problem = bad.problem();
+  CHECK(text_or(problem.details.as_object(), "kind") == "response_format");
+  CHECK(wire_problem(history(rt, session)) == "");
+  CHECK(w.turn(rt, session, "Thanks").ok());  // without a form any text will do
+}

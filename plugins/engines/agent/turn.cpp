@@ -34,6 +34,11 @@ void turn::read_request() {
   record_.model = text_or(request_, "model", fallback);
   if (array_or_empty(request_, "input").empty())
     throw failure(status_code::invalid_argument, "starting a turn: there is nothing to say");
+  options_ = agent_->options;
+  if (const auto* wanted_format = rustic::find(request_, "response_format"))
+    options_["response_format"] = *wanted_format;
+  if (const auto* wanted_format = rustic::find(options_, "response_format"))
+    if (const auto* form = wanted_format->if_object()) format_ = answer_format(*form);
   rounds_max_ = static_cast<int>(int_or(request_, "max_rounds", agent_->rounds_max));
   if (rounds_max_ <= 0) rounds_max_ = rounds_default;
 
@@ -249,7 +254,7 @@ task<json::object> turn::generate() {
     messages.push_back(std::move(system));
     for (const auto& message : messages_) messages.push_back(message);
     json::object body{
-        {"stream", true}, {"messages", std::move(messages)}, {"options", agent_->options}};
+        {"stream", true}, {"messages", std::move(messages)}, {"options", options_}};
     if (!record_.model.empty()) body["model"] = record_.model;
     if (auto offered = tools_.for_model(); !offered.empty()) body["tools"] = std::move(offered);
     const auto text = json::serialize(body);
@@ -373,7 +378,35 @@ task<void> turn::play() {
     auto parts = array_or_empty(object_or_empty(result, "message"), "parts");
     record_.text = text_of(parts);
     more = co_await answer_calls(std::move(parts));
+    if (!more && record_.limit.empty() && !format_.any_text()) more = co_await ask_for_form();
   }
+}
+
+// True when the last word does not have the form that was asked for, and the model was told so.
+task<bool> turn::ask_for_form() {
+  auto told = format_.settle(record_.text);
+  if (told.empty()) co_return false;
+  if (form_asked_ || record_.rounds >= rounds_max_) {
+    error problem;
+    problem.code = status_code::data_loss;
+    problem.message =
+        "answering in the form that was asked for: the model's answer does not have it";
+    problem.hint = "try another model, or a simpler schema";
+    problem.details = json::object{{"kind", "response_format"}, {"expected", told}};
+    throw failure(std::move(problem));
+  }
+  form_asked_ = true;
+  ctx_.event({{"type", "warning"},
+              {"message", "the answer does not have the form that was asked for: asking again"}});
+  json::object part{{"type", "text"}, {"text", std::move(told)}};
+  json::object message{
+      {"role", "user"}, {"parts", json::array{std::move(part)}}, {"created_at_ms", now_ms_}};
+  message["metadata"] = json::object{{"synthetic", "response_format"}};
+  push(message);
+  json::object addition;
+  addition["messages"] = json::array{std::move(message)};
+  co_await append(std::move(addition));
+  co_return true;
 }
 
 // What a turn that was cut short leaves in the session.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "agents.hpp"
+#include "answer_format.hpp"
 #include "repeat_guard.hpp"
 #include "tool_catalogue.hpp"
 #include "turn_record.hpp"
@@ -46,6 +47,7 @@ class turn {
   task<void> play();
   task<json::object> generate();
   task<bool> answer_calls(json::array parts);
+  task<bool> ask_for_form();
   void settle_id(json::object& call, std::size_t place);
   task<std::int64_t> clock_for(const checked_call& call);
   task<void> call_tool(const checked_call& call, outcome& what);
@@ -80,6 +82,7 @@ class turn {
   tool_catalogue tools_;
   repeat_guard guard_;
   turn_record record_;
+  json::object options_;  // of the requests to the model
   int rounds_max_ = 0;
   int calls_run_ = 0;
 
@@ -95,5 +98,7 @@ class turn {
   std::vector<outcome> outcomes_;         // of the first of them
   std::size_t started_calls_ = 0;
   bool stop_after_results_ = false;
+  answer_format format_;
+  bool form_asked_ = false;
 };
 }  // namespace rustic::agent
