@@ -70,29 +70,41 @@ error read_error(status_code code, std::string_view body) noexcept {
 failure::failure(status_code code, std::string message, std::string hint)
     : failure(error{code, std::move(message), std::move(hint), std::nullopt, nullptr}) {}
 
-error current_error() noexcept {
+namespace {
+// The words fit into the string itself: there is no memory to be had.
+error out_of_memory() noexcept {
+  error problem;
+  problem.code = status_code::resource_exhausted;
+  problem.message = "out of memory";
+  return problem;
+}
+
+error error_of_exception() {
   try {
     throw;
   } catch (const failure& problem) {
     return problem.problem();
   } catch (const std::bad_alloc&) {
-    error problem;
-    problem.code = status_code::resource_exhausted;
-    problem.message = "out of memory";
-    return problem;
+    return out_of_memory();
   } catch (const std::exception& problem) {
     error result;
     result.code = status_code::internal;
-    try {
-      result.message = problem.what();
-    } catch (...) {
-    }
+    result.message = problem.what();
     return result;
   } catch (...) {
     error problem;
     problem.code = status_code::internal;
     problem.message = "unknown exception";
     return problem;
+  }
+}
+}  // namespace
+
+error current_error() noexcept {
+  try {
+    return error_of_exception();
+  } catch (...) {  // copying the words failed
+    return out_of_memory();
   }
 }
 }  // namespace rustic
