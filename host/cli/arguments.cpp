@@ -54,6 +54,10 @@ void add_turn(CLI::App& app, turn_options& out) {
   app.add_option("--max-rounds", out.max_rounds, "Requests to the model in one turn")
       ->check(CLI::Range(std::int64_t{1}, rounds_max))
       ->type_name("N");
+  app.add_option("--output-schema", out.output_schema,
+                 "The answer is JSON that fits the JSON Schema in this file")
+      ->check(not_empty())
+      ->type_name("FILE");
   app.add_option("--permission-mode", out.permission_mode,
                  "default, accept-edits, read-only or bypass; configured denies hold in each")
       ->check(CLI::IsMember({"default", "accept-edits", "read-only", "bypass"}));

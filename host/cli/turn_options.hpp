@@ -36,6 +36,7 @@ struct turn_options {
   bool continue_latest = false;
   std::string system;
   bool has_system = false;
+  std::string output_schema;             // a file: the answer is JSON of this schema
   std::int64_t max_rounds = 0;           // 0: as configured
   std::string permission_mode;
   std::optional<output_form> output;     // none: [defaults] output

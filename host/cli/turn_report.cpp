@@ -27,11 +27,14 @@ class text_report final : public turn_report {
   text_report(bool quiet, bool color)
       : quiet_(quiet), color_(color), terminal_(isatty(STDOUT_FILENO) != 0) {}
 
-  void begin(const std::string&, const turn_options&) override {}
+  // An answer of a given form may come twice; only the one that holds is shown.
+  void begin(const std::string&, const turn_options& turn) override {
+    at_the_end_ = !turn.output_schema.empty();
+  }
 
   void event(const runtime::call_event& event) override {
     if (event.kind == RAI_EVENT_TEXT && !event.text.empty()) {
-      say(terminal_ ? visible(event.text) : event.text);
+      if (!at_the_end_) say(terminal_ ? visible(event.text) : event.text);
     } else if (event.kind == RAI_EVENT_JSON && !quiet_) {
       try {
         note(parse_object(event.text));
@@ -44,6 +47,7 @@ class text_report final : public turn_report {
     if (!at_line_start_) write("\n");
     const auto* problem = find(result, "error");
     if (!problem) {
+      if (at_the_end_) write(std::string(text_or(result, "text")) + "\n");
       if (const auto limit = text_or(result, "limit"); !limit.empty())
         std::fprintf(stderr, "rustic-ai: stopped: the limit %s was reached\n",
                      std::string(limit).c_str());
@@ -94,6 +98,7 @@ class text_report final : public turn_report {
 
   const bool quiet_, color_, terminal_;
   bool at_line_start_ = true;
+  bool at_the_end_ = false;
 };
 
 class json_report final : public turn_report {

@@ -5,6 +5,9 @@
 #include <chrono>
 #include <optional>
 
+#include "host/cli/limits.hpp"
+#include "host/runtime/config/files.hpp"
+
 namespace rustic::cli {
 namespace {
 constexpr std::string_view conversation = "rustic.conversation/default";
@@ -15,6 +18,17 @@ error interrupted_error(int signal) {
   out.message = signal == SIGINT ? "interrupted" : "terminated";
   out.hint = "the session keeps what was said; go on with: rustic-ai -c";
   return out;
+}
+
+json::object response_format(const std::string& file) {
+  try {
+    auto schema = parse_object(config::read_file(file, answer_schema_bytes_max), file);
+    return {{"type", "json_schema"}, {"name", "answer"}, {"schema", std::move(schema)}};
+  } catch (const failure& problem) {
+    throw failure(status_code::invalid_argument,
+                  "reading --output-schema: " + problem.problem().message,
+                  "it names a file with a JSON Schema");
+  }
 }
 
 // What the agent had done, wherever the error carries it.
@@ -65,6 +79,7 @@ turn_end run_turn(program& with, const std::string& session, json::array input,
   if (!turn.model.empty()) body["model"] = turn.model;
   if (turn.has_system) body["system"] = turn.system;
   if (turn.max_rounds > 0) body["max_rounds"] = turn.max_rounds;
+  if (!turn.output_schema.empty()) body["response_format"] = response_format(turn.output_schema);
   auto context = with.context(turn, desk != nullptr);
   context["session"] = session;
   auto call = with.runtime().start("rustic.agent/default", "turn", body, context);

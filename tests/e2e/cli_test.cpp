@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <fstream>
 #include <set>
 
 #include "cli_world.hpp"
@@ -117,6 +118,19 @@ TEST_CASE("an answer goes to standard output and the status is 0") {
   CHECK(end.status == 0);
   CHECK(end.out == "Hello there.\n");
   CHECK(end.err.empty());
+}
+
+TEST_CASE("an answer of a given form, asked for once more") {
+  world w({fakes::step::saying("Rome, I think"), fakes::step::saying("{\"name\":\"Rome\"}")});
+  std::ofstream(w.home() / "city.json") << R"({"type":"object","required":["name"]})";
+  const auto schema = (w.home() / "city.json").string();
+  const auto end = w.chat({"--output-schema", schema, "Which city?"});
+  CAPTURE(end.err);
+  CHECK(end.status == 0);
+  CHECK(end.out == "{\"name\":\"Rome\"}\n");
+  const auto missing = w.chat({"--output-schema", schema + "x", "Which city?"});
+  CHECK(missing.status == 2);
+  CHECK(contains(missing.err, "--output-schema"));
 }
 
 TEST_CASE("every failure has its status, and its form in each form of output") {
