@@ -98,12 +98,6 @@ std::string session_for(program& with, const turn_options& turn) {
     throw failure(std::move(told));
   }
 }
-
-bool color_wanted(program& with) {
-  return isatty(STDERR_FILENO) != 0 && !with.global().no_color &&
-         !with.around().variable("NO_COLOR") &&
-         with.around().variable("TERM").value_or("dumb") != "dumb";
-}
 }  // namespace
 
 output_form output_form_of(program& with, const turn_options& turn) {
@@ -138,7 +132,7 @@ exit_code chat(program& with, turn_options turn, signal_watch& signals) {
     split_model(with, turn);
     require_names(with, turn);
     const auto session = session_for(with, turn);
-    const auto report = turn_report::make(form, turn.quiet, color_wanted(with));
+    const auto report = turn_report::make(form, turn.quiet, with.color_wanted(STDERR_FILENO));
     report->begin(session, turn);
     json::array input;
     input.push_back(json::object{{"type", "text"}, {"text", to_utf8(prompt)}});

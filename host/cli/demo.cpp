@@ -82,7 +82,7 @@ exit_code demo(program& with, signal_watch& signals) {
       {{"mode", "replay"}, {"file", (shared / "demo.jsonl").string()}, {"tools", "live"}});
   runtime::runtime runtime(std::move(options));
 
-  const bool color = color_terminal(STDOUT_FILENO, with.global().no_color);
+  const bool color = with.color_wanted(STDOUT_FILENO);
   std::printf(
       "%sThis is a recording.%s The model's words were recorded; no model is asked now.\n"
       "The tools run for real, in %s.\n\n",

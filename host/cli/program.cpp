@@ -99,6 +99,14 @@ runtime::runtime& program::runtime(const json::object& recorder) {
   return *runtime_;
 }
 
+bool program::color_wanted(int descriptor) {
+  if (global_.no_color) return false;
+  const auto said = text_or(configuration().view().ui, "color", "auto");
+  if (said != "auto") return said == "always";
+  return isatty(descriptor) != 0 && !around_.variable("NO_COLOR") &&
+         around_.variable("TERM").value_or("dumb") != "dumb";
+}
+
 json::object program::context(const turn_options& turn, bool interactive) {
   json::object context{{"principal", "user"},
                        {"workspace", workspace().string()},

@@ -34,6 +34,9 @@ class program {
   bool booted() const noexcept { return runtime_ != nullptr; }
 
   std::filesystem::path workspace() const { return around_.cwd; }
+  // Whether escape sequences may be written there: the command line says, else the configuration,
+  // else the environment and the descriptor.
+  bool color_wanted(int descriptor);
   // The root context of a turn.
   json::object context(const turn_options& turn, bool interactive);
   // For a line on standard error that is no error.

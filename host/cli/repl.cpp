@@ -51,19 +51,13 @@ constexpr const char* setup_help =
     "  export OPENAI_MODEL=...      # or: rustic-ai config init\n"
     "\n";
 
-bool color_wanted(program& with) {
-  return color_terminal(STDOUT_FILENO,
-                        with.global().no_color || with.around().variable("NO_COLOR").has_value() ||
-                            with.around().variable("TERM").value_or("dumb") == "dumb");
-}
-
 class conversation_loop {
  public:
   conversation_loop(program& with, turn_options turn, signal_watch& signals)
       : with_(with),
         turn_(std::move(turn)),
         signals_(signals),
-        color_(color_wanted(with)),
+        color_(with.color_wanted(STDOUT_FILENO)),
         editor_(with.configuration().view().paths.history_file, signals),
         desk_(with.runtime().services(), color_, [this] {
           if (report_) report_->settle();
@@ -351,7 +345,8 @@ exit_code conversation_loop::take_turn(const std::string& text) {
   auto parts = message_parts(text, with_.workspace(), problems);
   for (const auto& problem : problems) say("! " + visible(problem));
   if (session_.empty()) session_ = open_session(with_, turn_);
-  repl_report report(color_, terminal_width());
+  const bool thoughts = bool_or(with_.configuration().view().ui, "reasoning", true);
+  repl_report report(color_, thoughts, terminal_width());
   report_ = &report;
   // What is typed meanwhile does not mix with the answer; the next prompt shows it.
   const terminal_mode quiet(0, ICANON | ECHO);

@@ -33,8 +33,8 @@ std::string seconds(std::int64_t ms) {
 }
 }  // namespace
 
-repl_report::repl_report(bool color, std::size_t columns)
-    : color_(color), columns_(columns < 20 ? columns_when_unknown : columns) {}
+repl_report::repl_report(bool color, bool thoughts, std::size_t columns)
+    : color_(color), thoughts_(thoughts), columns_(columns < 20 ? columns_when_unknown : columns) {}
 
 std::size_t repl_report::room(std::size_t taken) const {
   return columns_ > taken + 10 ? columns_ - taken - 1 : 10;
@@ -85,7 +85,7 @@ void repl_report::answer(std::string_view text) {
 
 // What the model says to itself is told apart by its looks; where that cannot be, it is left out.
 void repl_report::thought(std::string_view text) {
-  if (!color_) return;
+  if (!color_ || !thoughts_) return;
   const auto safe = visible(text);
   if (safe.empty()) return;
   if (!thinking_) {

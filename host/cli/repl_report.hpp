@@ -12,8 +12,9 @@ namespace rustic::cli {
 // All on standard output. Threads: the main thread.
 class repl_report final : public turn_report {
  public:
-  // `color`: escape sequences may be written at all. `columns`: of the terminal, 0 unknown.
-  repl_report(bool color, std::size_t columns);
+  // `color`: escape sequences may be written at all. `thoughts`: what the model says to itself is
+  // shown. `columns`: of the terminal, 0 unknown.
+  repl_report(bool color, bool thoughts, std::size_t columns);
 
   void begin(const std::string& session, const turn_options& turn) override;
   void event(const runtime::call_event& event) override;
@@ -40,7 +41,7 @@ class repl_report final : public turn_report {
   void style(const char* sequence);
   std::size_t room(std::size_t taken) const;
 
-  const bool color_;
+  const bool color_, thoughts_;
   const std::size_t columns_;
   safe_text filter_;
   bool at_line_start_ = true;

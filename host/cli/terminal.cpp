@@ -183,8 +183,4 @@ std::string one_visible_line(std::string_view text, std::size_t columns_max) {
   }
   return out + "...";
 }
-
-bool color_terminal(int descriptor, bool no_color) {
-  return !no_color && isatty(descriptor) != 0;
-}
 }  // namespace rustic::cli

@@ -60,6 +60,4 @@ class safe_text {
 std::string visible(std::string_view text);
 // One line of at most so many columns (counting a code point as one), safe to show.
 std::string one_visible_line(std::string_view text, std::size_t columns_max);
-// Whether to use colours on that descriptor.
-bool color_terminal(int descriptor, bool no_color);
 }  // namespace rustic::cli

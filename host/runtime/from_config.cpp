@@ -42,7 +42,8 @@ json::object agent_section(const config::agent_settings& one, const config::sett
     section["model"] = view.default_model;
   section["description"] = one.description;
   section["system_prompt"] = one.system_prompt;
-  for (const auto* key : {"max_rounds", "max_tool_calls"})
+  for (const auto* key :
+       {"max_rounds", "max_tool_calls", "max_repeats", "max_parallel_tools", "tool_timeout"})
     if (!section.contains(key))
       if (const auto* limit = find(view.limits, key)) section[key] = *limit;
   return section;

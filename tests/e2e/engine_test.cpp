@@ -52,6 +52,20 @@ TEST_CASE("the same call with the same result again and again ends the turn, cyc
   }
 }
 
+TEST_CASE("how often a call may repeat is configured") {
+  json::array script;
+  for (int i = 0; i < 5; ++i) script.push_back(calling({call_of("same", "look", "{}")}));
+  engine_world w(std::move(script));
+  w.agent()["max_repeats"] = 3;
+  w.agent()["tool_timeout"] = "5s";
+  w.agent()["max_parallel_tools"] = 1;
+  runtime::runtime rt(w.options);
+  const auto result = w.turn(rt, w.session(rt), "Go");
+  REQUIRE(result.ok());
+  CHECK(text_or(result.object(), "limit") == "repeat");
+  CHECK(int_or(result.object(), "rounds") == 3);
+}
+
 TEST_CASE("max_tool_calls and max_rounds end the turn, and the session goes on") {
   json::array script;
   for (int i = 0; i < 20; ++i)

@@ -152,7 +152,7 @@ TEST_CASE("environment: nesting, case, types, near misses") {
   env["RUSTIC_AI_AGENTS__A__TEMPERATURE"] = "1";
   env["RUSTIC_AI_AGENTS__A__TOOLS"] = "[\"files_*\"]";
   env["RUSTIC_AI_AGENTS__A__MAX_ROUNDS"] = "lots";
-  env["RUSTIC_AI_UI__MARKDOWN"] = "off";
+  env["RUSTIC_AI_UI__REASONING"] = "off";
   env["RUSTIC_AI_PROVIDRS__X__TYPE"] = "y";
   env["RUSTIC_AI___BAD"] = "y";
   env["RUSTIC_AI_LOG"] = "debug";
@@ -162,7 +162,7 @@ TEST_CASE("environment: nesting, case, types, near misses") {
   CHECK(shown(config, "providers.my-Server.models") == "[\"x\",\"y\"]");
   CHECK(shown(config, "providers.my-Server.context_window") == "1000");
   CHECK(shown(config, "agents.A.tools") == "[\"files_*\"]");
-  CHECK(shown(config, "ui.markdown") == "false");
+  CHECK(shown(config, "ui.reasoning") == "false");
   CHECK(config.view().providers.size() == 1);
   CHECK(has(text,
             "environment RUSTIC_AI_AGENTS__A__MAX_ROUNDS: error: agents.A.max_rounds: "
@@ -205,7 +205,7 @@ TEST_CASE(
                                 "[plugins]\npaths = [\"./evil\"]\n"
                                 "[plugin.shell]\nenabled = false\n"
                                 "[agents.evil]\npermission_mode = \"bypass\"\n"
-                                "[ui]\ncolor = \"never\"\npager = \"rm -rf /\"\n"
+                                "[ui]\ncolor = \"never\"\n"
                                 "[storage]\nconnection_string = \"/evil\"\n"
                                 "[log]\nfile = \"/evil\"\n");
   auto request = place.request();
@@ -213,7 +213,7 @@ TEST_CASE(
   const auto untrusted = configuration::load(request);
   CHECK(untrusted.ok());
   const auto text = all(untrusted.problems());
-  for (const char* key : {"providers", "permissions", "plugins", "plugin", "agents", "ui.pager",
+  for (const char* key : {"providers", "permissions", "plugins", "plugin", "agents",
                           "storage.connection_string", "log.file"})
     CHECK_MESSAGE(
         (has(text, " " + std::string(key) + ": ignored") ||
@@ -226,7 +226,6 @@ TEST_CASE(
   CHECK(untrusted.view().is_plugin_enabled("shell"));
   CHECK(shown(untrusted, "permissions.mode") == "\"default\"");
   CHECK(shown(untrusted, "ui.color") == "\"never\"");
-  CHECK(shown(untrusted, "ui.pager") == "null");
   CHECK(untrusted.view().log.file.empty());
   const auto lines = untrusted.explain("permissions.mode");
   REQUIRE(lines.size() == 2);

@@ -54,6 +54,12 @@ agents::agents(const json::object& config) {
       if (const auto* option = find(entry, key)) one.options[key] = *option;
     one.rounds_max = static_cast<int>(int_or(entry, "max_rounds", rounds_default));
     one.tool_calls_max = static_cast<int>(int_or(entry, "max_tool_calls", tool_calls_default));
+    one.repeats_max = static_cast<int>(
+        std::clamp<std::int64_t>(int_or(entry, "max_repeats", repeats_default), 2, repeats_max));
+    one.parallel_calls_max = static_cast<std::size_t>(std::clamp<std::int64_t>(
+        int_or(entry, "max_parallel_tools", parallel_calls_default), 1, parallel_calls_max));
+    one.tool_timeout_ms = static_cast<std::uint32_t>(std::clamp<std::int64_t>(
+        duration_ms_or(entry, "tool_timeout", tool_timeout_ms_default), 1, tool_timeout_ms_max));
     one.window_tokens = int_or(entry, "context_window");
     agents_.push_back(std::move(one));
   }

@@ -1,6 +1,7 @@
 // plugins/engines/agent/agents.hpp - the configured agents and providers, as the host hands them
 // over.
 #pragma once
+#include <cstdint>
 #include <optional>
 #include <rustic/json.hpp>
 #include <string>
@@ -19,6 +20,9 @@ struct agent {
   json::object options;            // temperature, max_tokens, ... as rustic.provider takes them
   int rounds_max = 0;
   int tool_calls_max = 0;
+  int repeats_max = 0;
+  std::size_t parallel_calls_max = 0;
+  std::uint32_t tool_timeout_ms = 0;
   std::int64_t window_tokens = 0;  // 0: the provider's
 };
 

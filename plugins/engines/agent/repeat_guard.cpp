@@ -2,8 +2,6 @@
 
 #include <functional>
 
-#include "limits.hpp"
-
 namespace rustic::agent {
 
 repeat_guard::verdict repeat_guard::seen(std::string_view name, std::string_view arguments,
@@ -13,7 +11,7 @@ repeat_guard::verdict repeat_guard::seen(std::string_view name, std::string_view
   key = key * 0x9E3779B97F4A7C15u + hash(arguments);
   key = key * 0x9E3779B97F4A7C15u + hash(output);
   const int count = ++counts_[key];
-  if (count >= repeat_stop) return verdict::stop;
-  return count >= repeat_warn ? verdict::warn : verdict::fine;
+  if (count >= stop_after_) return verdict::stop;
+  return count >= stop_after_ / 2 ? verdict::warn : verdict::fine;
 }
 }  // namespace rustic::agent

@@ -11,10 +11,14 @@ namespace rustic::agent {
 // call and result is counted for the whole turn; a different result starts its own count.
 class repeat_guard {
  public:
+  // Stops at `stop_after`, warns from half of that on.
+  explicit repeat_guard(int stop_after) : stop_after_(stop_after) {}
+
   enum class verdict { fine, warn, stop };
   verdict seen(std::string_view name, std::string_view arguments, std::string_view output);
 
  private:
+  int stop_after_;
   std::unordered_map<std::uint64_t, int> counts_;
 };
 }  // namespace rustic::agent

@@ -34,6 +34,7 @@ void turn::read_request() {
   record_.model = text_or(request_, "model", fallback);
   if (array_or_empty(request_, "input").empty())
     throw failure(status_code::invalid_argument, "starting a turn: there is nothing to say");
+  guard_ = repeat_guard(agent_->repeats_max);
   options_ = agent_->options;
   if (const auto* wanted_format = rustic::find(request_, "response_format"))
     options_["response_format"] = *wanted_format;

@@ -12,6 +12,7 @@
 
 #include "agents.hpp"
 #include "answer_format.hpp"
+#include "limits.hpp"
 #include "repeat_guard.hpp"
 #include "tool_catalogue.hpp"
 #include "turn_record.hpp"
@@ -80,7 +81,7 @@ class turn {
   std::string scope_;  // the context of the calls made for this turn
   std::string notes_;
   tool_catalogue tools_;
-  repeat_guard guard_;
+  repeat_guard guard_{repeats_default};
   turn_record record_;
   json::object options_;  // of the requests to the model
   int rounds_max_ = 0;

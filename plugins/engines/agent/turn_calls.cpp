@@ -72,7 +72,7 @@ task<void> turn::call_tool(const checked_call& call, outcome& what) {
   // A person may take any time to answer a question; without one the call must end.
   const bool attended = bool_or(ctx_.scope(), "interactive");
   call_spec spec{.target = target, .method = "call", .body = text, .context = scope_};
-  spec.timeout_ms = attended ? 0 : tool_timeout_ms;
+  spec.timeout_ms = attended ? 0 : agent_->tool_timeout_ms;
   spec.on_event = [&](const rai_event& event) {
     if (event.kind == RAI_EVENT_JSON) return ctx_.emit(event);
     if (event.kind != RAI_EVENT_OUTPUT) return flow::go_on;
@@ -140,7 +140,7 @@ task<void> turn::run_calls() {
     std::size_t end = at + 1;
     if (calls[at].read_only)
       while (end < calls.size() && calls[end].read_only &&
-             end - at < static_cast<std::size_t>(parallel_calls_max))
+             end - at < agent_->parallel_calls_max)
         ++end;
     started_calls_ = end;
     std::vector<task<outcome>> batch;
