@@ -17,7 +17,9 @@ std::string_view normal_finish_reason(std::string_view raw) {
     return "length";
   }
   if (one_of(raw, {"content_filter", "sensitive", "safety", "refusal", "SAFETY", "RECITATION",
-                   "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY"})) {
+                   "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "MODEL_ARMOR",
+                   "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"}) ||
+      raw.starts_with("promptFeedback:")) {
     return "content_filter";
   }
   if (one_of(raw, {"tool_calls", "function_call", "tool_use"})) return "tool_calls";

@@ -49,6 +49,8 @@ void read_object(const json::object& object, parsed_error& out) {
   for (const std::string_view key : {"status_code", "code", "status"}) {
     if (out.http_status == 0) out.http_status = as_http_status(scalar(find(object, key)));
   }
+  // Anthropic's finer word.
+  if (out.code.empty()) out.code = text_or(object_or_empty(object, "details"), "error_code");
   // OpenRouter keeps the words of the server behind it here.
   const json::object& metadata = object_or_empty(object, "metadata");
   if (const std::string_view raw = text_or(metadata, "raw"); !raw.empty()) {
@@ -56,7 +58,15 @@ void read_object(const json::object& object, parsed_error& out) {
   }
   for (const json::value& detail : array_or_empty(object, "details")) {
     if (!detail.is_object()) continue;
-    std::string_view delay = text_or(detail.as_object(), "retryDelay");
+    const json::object& told = detail.as_object();
+    if (const auto reason = text_or(told, "reason"); !reason.empty()) {
+      out.reason.append(out.reason.empty() ? "" : " ").append(reason);
+    }
+    for (const json::value& violation : array_or_empty(told, "violations")) {
+      if (!violation.is_object()) continue;
+      out.reason.append(" ").append(text_or(violation.as_object(), "quotaId"));
+    }
+    std::string_view delay = text_or(told, "retryDelay");
     if (delay.ends_with('s')) delay.remove_suffix(1);
     if (!delay.empty()) out.retry_after_ms = std::max<std::int64_t>(retry_after_ms(delay, 0), 0);
   }
@@ -182,6 +192,29 @@ const std::string* header(const header_list& headers, std::string_view name) {
   return nullptr;
 }
 
+std::int64_t unix_now_s() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
+}
+
+// When the limit that is used up is filled again, for servers that say it in headers of their own.
+std::optional<std::int64_t> reset_ms(const header_list& headers) {
+  constexpr std::string_view middle = "-remaining";
+  std::optional<std::int64_t> longest;
+  for (const auto& [name, left] : headers) {
+    if (left != "0" || name.find("ratelimit-") == std::string::npos) continue;
+    const std::size_t at = name.find(middle);
+    if (at == std::string::npos) continue;
+    std::string reset = name;
+    reset.replace(at, middle.size(), "-reset");
+    const std::string* value = header(headers, reset);
+    if (value == nullptr) continue;
+    const std::int64_t ms = reset_after_ms(*value, unix_now_s());
+    if (ms > 0) longest = std::max(longest.value_or(0), ms);
+  }
+  return longest;
+}
+
 std::optional<std::int64_t> wait_ms(const header_list& headers, const parsed_error& parsed) {
   if (const std::string* text = header(headers, "retry-after-ms")) {
     double ms = 0;
@@ -192,13 +225,11 @@ std::optional<std::int64_t> wait_ms(const header_list& headers, const parsed_err
     }
   }
   if (const std::string* text = header(headers, "retry-after")) {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    const std::int64_t ms =
-        retry_after_ms(*text, std::chrono::duration_cast<std::chrono::seconds>(now).count());
+    const std::int64_t ms = retry_after_ms(*text, unix_now_s());
     if (ms > 0) return ms;
   }
   if (parsed.retry_after_ms > 0) return parsed.retry_after_ms;
-  return std::nullopt;
+  return reset_ms(headers);
 }
 
 std::string opening(const subject& about) {
@@ -226,7 +257,12 @@ error make_error(const subject& about, int status, const parsed_error& parsed,
   if (!parsed.code.empty()) details["code"] = redact_keys(parsed.code);
   if (!parsed.type.empty()) details["type"] = redact_keys(parsed.type);
   if (!parsed.param.empty()) details["param"] = redact_keys(parsed.param);
-  if (const std::string* id = header(headers, "x-request-id")) details["request_id"] = *id;
+  for (const std::string_view name : {"x-request-id", "request-id", "apim-request-id"}) {
+    if (const std::string* id = header(headers, name)) {
+      details["request_id"] = *id;
+      break;
+    }
+  }
   if (const std::string* again = header(headers, "x-should-retry");
       again != nullptr && (*again == "true" || *again == "false")) {
     details["should_retry"] = *again == "true";
@@ -364,6 +400,40 @@ std::int64_t retry_after_ms(std::string_view value, std::int64_t now_s) {
   return std::clamp<std::int64_t>(ms, 0, limits::retry_after_ms_max);
 }
 
+std::int64_t reset_after_ms(std::string_view value, std::int64_t now_s) {
+  value = trim(value);
+  const std::string text(value);
+  tm parts{};
+  if (const char* rest = strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts); rest != nullptr) {
+    const std::int64_t ms = (static_cast<std::int64_t>(timegm(&parts)) - now_s) * 1000;
+    return std::clamp<std::int64_t>(ms, 0, limits::retry_after_ms_max);
+  }
+  if (const std::int64_t ms = retry_after_ms(value, now_s); ms >= 0) return ms;
+  // 2m59.56s, 130ms
+  double total = 0;
+  while (!value.empty()) {
+    double number = 0;
+    const auto [end, problem] = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (problem != std::errc{} || !(number >= 0)) return -1;
+    value.remove_prefix(static_cast<std::size_t>(end - value.data()));
+    const std::size_t size = std::min(value.find_first_of("0123456789."), value.size());
+    const std::string_view unit = value.substr(0, size);
+    value.remove_prefix(size);
+    if (unit == "ms") {
+      total += number;
+    } else if (unit == "s") {
+      total += number * 1'000;
+    } else if (unit == "m") {
+      total += number * 60'000;
+    } else if (unit == "h") {
+      total += number * 3'600'000;
+    } else {
+      return -1;
+    }
+  }
+  return static_cast<std::int64_t>(std::ceil(std::min(total, double(limits::retry_after_ms_max))));
+}
+
 header_list read_headers(std::string_view head_text) {
   header_list out;
   boost::system::error_code problem;
@@ -395,6 +465,10 @@ error read_stream_error(const subject& about, const json::value& body) {
 
 error read_transport_error(const subject& about, error transport) {
   transport.message = opening(about) + transport.message;
+  if (!about.unreachable_hint.empty() && transport.details.is_object()) {
+    const std::string_view kind = text_or(transport.details.as_object(), "kind");
+    if (kind == "connect" || kind == "dns") transport.hint = about.unreachable_hint;
+  }
   return transport;
 }
 

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <chrono>
 #include <mutex>
 #include <rustic/provider/limits.hpp>
 #include <rustic/provider/service.hpp>
@@ -48,8 +47,12 @@ void end(exchange& into, const call_result& http) {
   }
 }
 
-std::uint64_t id_seed() {
-  return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+// The ids that are made for an answer depend on the request alone, which differs with each round of
+// a conversation: a recording played again gives the same ones.
+std::uint64_t id_seed(std::string_view body) {
+  std::uint64_t hash = 0xCBF29CE484222325u;
+  for (const char c : body) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
+  return hash;
 }
 
 }  // namespace
@@ -74,7 +77,12 @@ class service {
   const instance& where() const { return translator_->configured(); }
 
   subject about(std::string_view operation, std::string_view model) const {
-    return {operation, where().name, where().base_url, model, translator_->classify()};
+    return {operation,
+            where().name,
+            where().base_url,
+            model,
+            translator_->classify(),
+            translator_->unreachable_hint()};
   }
 
   task<std::string> generate(context& ctx) {
@@ -90,7 +98,7 @@ class service {
         ctx.event({{"type", "warning"}, {"message", warning}});
       }
       const subject what = about("generate", model);
-      exchange answer(what, translator_->reader_for(request, what, id_seed()));
+      exchange answer(what, translator_->reader_for(request, what, id_seed(sent.body)));
       forwarder forward(ctx, answer.events());
       const std::string head = http_request(where(), sent);
       call_spec spec{.target = http_target, .method = "request", .body = head, .data = sent.body};

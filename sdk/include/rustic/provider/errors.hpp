@@ -18,6 +18,7 @@ struct parsed_error {
   std::string type;
   std::string code;
   std::string param;
+  std::string reason;               // words that Google's details add
   int http_status = 0;              // as the body tells it
   std::int64_t retry_after_ms = 0;  // as the body tells it
 };
@@ -41,6 +42,7 @@ struct subject {
   std::string_view base_url;
   std::string_view model;
   classifier classify = classify_error;
+  std::string_view unreachable_hint = {};  // when nobody listens at base_url; empty: the transport's
 };
 
 // The text {"headers": [[name, value], ...]} of a HEAD event.
@@ -76,5 +78,7 @@ std::string redact_keys(std::string_view text);
 // Seconds, a fraction of them, or an HTTP date, as milliseconds from now_s (Unix time); -1:
 // neither.
 std::int64_t retry_after_ms(std::string_view value, std::int64_t now_s);
+// The value of a reset header in the same way: also a time (RFC 3339) or a duration (1m2.5s).
+std::int64_t reset_after_ms(std::string_view value, std::int64_t now_s);
 
 }  // namespace rustic::provider

@@ -95,6 +95,8 @@ class translator {
 
   // Which kind of error an answer is, for APIs whose words the table in errors.hpp does not know.
   virtual classifier classify() const { return classify_error; }
+  // What to do when nobody listens at base_url; empty: what the transport says.
+  virtual std::string_view unreachable_hint() const { return {}; }
 
  private:
   const instance instance_;
