@@ -42,7 +42,7 @@ struct subject {
   std::string_view base_url;
   std::string_view model;
   classifier classify = classify_error;
-  std::string_view unreachable_hint = {};  // when nobody listens at base_url; empty: the transport's
+  std::string_view unreachable_hint = {};  // nobody listens; empty: the transport's
 };
 
 // The text {"headers": [[name, value], ...]} of a HEAD event.
