@@ -87,8 +87,9 @@ inline read_answer read_whole(const make_reader& make, std::string_view body,
 }
 
 // Split at every byte, byte by byte, and cut after every byte. A large body is tried at some
-// hundred places.
-inline void check_every_byte(const make_reader& make, std::string_view body) {
+// hundred places. ends_once: an answer without its end is never taken for a whole one.
+inline void check_every_byte(const make_reader& make, std::string_view body,
+                             bool ends_once = true) {
   const read_answer whole = read_whole(make, body);
   REQUIRE(read_pieces(make, body, 1, 1) == whole);
   const std::size_t step = body.size() < 2'000 ? 1 : body.size() / 400 + 1;
@@ -101,7 +102,7 @@ inline void check_every_byte(const make_reader& make, std::string_view body) {
       REQUIRE(std::string_view(whole.text).starts_with(cut.text));
       REQUIRE(std::string_view(whole.reasoning).starts_with(cut.reasoning));
       REQUIRE(cut.calls.size() <= whole.calls.size());
-      if (cut.problem) continue;
+      if (cut.problem || !ends_once) continue;
       REQUIRE_FALSE(whole.problem);
       REQUIRE(cut.result.at("message") == whole.result.at("message"));
     }
@@ -218,7 +219,11 @@ inline void check_recorded(const recorded_dialect& dialect, const make_reader& m
       continue;
     }
     check_recorded_answer(dialect, expect, read_whole(make, body));
-    check_every_byte(make, body);
+    // Old models said in each event that they had finished.
+    const std::size_t end = body.find("finishReason");
+    const bool ends_once =
+        end == std::string::npos || body.find("finishReason", end + 1) == std::string::npos;
+    check_every_byte(make, body, ends_once);
   }
   CHECK(played > 0);
 }
