@@ -159,7 +159,7 @@ int main(int count, char** words) {
   const int runs = count > 1 ? std::atoi(words[1]) : 40;
   const auto plugin = build / "lib/rustic-ai/test-plugins/hostile.so";
   std::printf("| measured | unit | 5%% | median | 95%% |\n|---|---|---|---|---|\n");
-  const auto plain = build / "lib/rustic-ai/test-plugins/hello-c.so";
+  const auto plain = build / "lib/rustic-ai/examples/hello-c.so";
   if (fs::exists(plain)) print("ready, a plugin in C, in a cell", "ms", ready_ms(plain, runs));
   print("ready, a plugin in C++ with Boost.JSON, in a cell", "ms", ready_ms(plugin, runs));
   for (const bool in_cell : {false, true}) {

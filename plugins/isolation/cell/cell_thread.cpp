@@ -221,6 +221,7 @@ bool cell::take(const frame& in) {
     case frame_type::event:
       return served_.on_event(in);
     case frame_type::finish:
+    case frame_type::give_up:
       return served_.on_finish(in);
     case frame_type::forward:
       return served_.on_forward(in);

@@ -114,9 +114,15 @@ struct world {
     return abi::stand_in{shipped("cell"), json::serialize(whole)};
   }
 
-  void add(const fs::path& file) {
-    const auto found = abi::inspect_plugin(file);
+  // With a name it offers that and nothing else.
+  void add(const fs::path& file, const std::string& interface = {}, const std::string& name = {}) {
+    auto found = abi::inspect_plugin(file);
     REQUIRE(found.problem == "");
+    if (!interface.empty()) {
+      found.about.provides.resize(1);
+      found.about.provides[0].interface = interface;
+      found.about.provides[0].name = name;
+    }
     plugins.add(found);
   }
 

@@ -315,6 +315,7 @@ bool forwarded_calls::on_finish(const frame& in) {
   if (!reader.whole()) return false;
   const auto what = find(in.id);
   if (!what || what->forwarded.load() || what->finished) return true;
+  if (in.type == frame_type::give_up) what->events.clear();
   if (!what->events.empty()) {
     // They are told first, when the caller goes on or has been cancelled.
     what->finished = true;

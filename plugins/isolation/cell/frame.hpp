@@ -49,6 +49,7 @@ enum class frame_type : std::uint16_t {
   unsubscribe = 37,
   log = 38,  // i32 level, text; id: the call
   pong = 39,
+  give_up = 40,  // like finish, and the events that wait are void
   // On the second socket: questions of the child, one at a time, and their answers.
   list = 50,      // text pattern
   listing = 51,   // u32 n, n times text target, text attributes

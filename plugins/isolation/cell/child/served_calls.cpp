@@ -232,9 +232,11 @@ rai_flow served_calls::emit(rai_call id, const rai_event& event) {
     }
   }
   if (overrun) {
-    answer(id, RAI_RESOURCE_EXHAUSTED,
-           message_body("call of " + std::string(view(what->request.target)) +
-                        " was cancelled: too many events waited for its caller"));
+    const auto body = message_body("call of " + std::string(view(what->request.target)) +
+                                   " was cancelled: too many events waited for its caller");
+    out_.post(true, [&](std::string& out) {
+      frame_writer(out, frame_type::give_up, id).i32(RAI_RESOURCE_EXHAUSTED).text(body).end();
+    });
     return RAI_STOP;
   }
   bool fits = true;

@@ -95,14 +95,19 @@ struct hostile {
     start_how = text_or(setup.config(), "die_in_start");
     setup.limit_threads(16);
     setup.blocking("rustic.test/hostile", [this](context& ctx) { return serve(ctx); });
+    setup.raw("rustic.test/raw", raw_service());
+  }
+  rai_service raw_service() {
     rai_service raw{};
     raw.struct_size = sizeof raw;
     raw.self = this;
     raw.call = [](void* self, const rai_request* request, rai_call id, rai_op* op) {
       static_cast<hostile*>(self)->serve_raw(*request, id, *op);
     };
-    setup.raw("rustic.test/raw", raw);
+    return raw;
   }
+  std::string save() { return kept; }
+  void restore(std::string_view saved) { kept = saved; }
   void start() {
     if (!start_how.empty()) die(start_how);
   }
@@ -119,6 +124,71 @@ struct hostile {
       if (!result.ok()) throw failure(result.problem());
       return result.body;
     }
+    if (method == "ask_gate") return ask_gate(ctx);
+    if (method == "meddle") {
+      const auto id = static_cast<rai_call>(int_or(body, "call")) << 1;
+      for (const auto one : {id, id | 1}) {
+        host.finish(host.self, one, RAI_OK, to_str("{}"));
+        host.cancel(host.self, one);
+        host.resume(host.self, one);
+        host.abandon(host.self, one);
+        rai_event event{};
+        if (host.emit(host.self, one, &event) != RAI_STOP)
+          throw failure(status_code::internal, "?");
+      }
+      return "{}";
+    }
+    if (method == "subscribe") {
+      subscription = host.subscribe(
+          host.self, to_str(text_or(body, "pattern")),
+          [](void* self, rai_str topic, rai_str text) {
+            auto& me = *static_cast<hostile*>(self);
+            const std::scoped_lock lock(me.mutex);
+            (me.heard += to_view(topic)) += ' ';
+            (me.heard += to_view(text)) += "; ";
+          },
+          this);
+      if (subscription == 0) throw failure(status_code::invalid_argument, "no such pattern");
+      return "{}";
+    }
+    if (method == "unsubscribe") {
+      host.unsubscribe(host.self, subscription);
+      return "{}";
+    }
+    if (method == "heard") {
+      const std::scoped_lock lock(mutex);
+      return json::serialize(json::object{{"heard", heard}});
+    }
+    if (method == "publish") {
+      for (int i = 0; i < int_or(body, "count"); ++i)
+        host.publish(host.self, to_str(text_or(body, "topic")), to_str("{}"));
+      return "{}";
+    }
+    if (method == "list") {
+      std::string found;
+      host.list(
+          host.self, to_str(text_or(body, "pattern")),
+          [](void* self, rai_str target, rai_str) {
+            (*static_cast<std::string*>(self) += to_view(target)) += ' ';
+          },
+          &found);
+      return json::serialize(json::object{{"found", found}});
+    }
+    if (method == "provide") {
+      const rai_service service = raw_service();
+      const auto status =
+          host.provide(host.self, to_str(text_or(body, "target")), to_str("{}"), &service);
+      return "{\"status\":" + std::to_string(status) + "}";
+    }
+    if (method == "withdraw") {
+      host.withdraw(host.self, to_str(text_or(body, "target")));
+      return "{}";
+    }
+    if (method == "remember") {
+      kept = text_or(body, "text");
+      return "{}";
+    }
+    if (method == "recall") return json::serialize(json::object{{"text", kept}});
     if (method == "die") die(how);
     if (method == "emit_and_die") {
       for (int i = 0; i < 100; ++i) ctx.text(std::to_string(i));
@@ -165,6 +235,11 @@ struct hostile {
       const int cause = file < 0 ? errno : 0;
       if (file >= 0) ::close(file);
       return "{\"errno\":" + std::to_string(cause) + "}";
+    }
+    if (method == "open_many") {
+      int opened = 0;
+      while (opened < 4'096 && ::open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0) ++opened;
+      return "{\"opened\":" + std::to_string(opened) + "}";
     }
     if (method == "surroundings") {
       std::string out = "{\"variables\":[";
@@ -213,6 +288,7 @@ struct hostile {
     const auto finish = [&](std::string_view body) {
       host.finish(host.self, id, RAI_OK, to_str(body));
     };
+    if ((request.flags & RAI_INTERCEPTED) != 0) return host.forward(host.self, id, &request);
     if (method == "spin") {
       for (std::atomic<std::uint64_t> count{0};; ++count) {
       }
@@ -287,8 +363,26 @@ struct hostile {
     return state.body;
   }
 
+  // Two calls that nobody answers: below this one, and on the plugin's own account.
+  std::string ask_gate(context& ctx) {
+    rai_request request{};
+    request.struct_size = sizeof request;
+    request.target = to_str("rustic.test/gate");
+    request.method = to_str("go");
+    request.body = to_str("{}");
+    const rai_observer observer{sizeof observer, 0, nullptr, nullptr,
+                                [](void*, rai_status, rai_str) {}};
+    host.call(host.self, ctx.id(), &request, &observer);
+    host.call(host.self, 0, &request, &observer);
+    for (;;) ::pause();
+  }
+
   const rai_host& host;
   std::string start_how;
+  std::uint64_t subscription = 0;
+  std::string kept;
+  std::mutex mutex;
+  std::string heard;  // guarded by mutex
 };
 }  // namespace
 RUSTIC_PLUGIN(hostile)
