@@ -88,7 +88,7 @@ bool answer_reader::feed(std::string_view bytes) {
       const bool object_is_line = how_ == framing::lines && c == '{';
       const bool whole_text = c == '{' || c == '[' || c == '<';
       form_ = whole_text && !object_is_line ? form::whole : form::stream;
-      if (whole_text) bytes.remove_prefix(begin);
+      if (whole_text || how_ == framing::lines) bytes.remove_prefix(begin);
     } else if (how_ == framing::lines) {
       return true;
     }
