@@ -16,7 +16,8 @@ CLI::Validator not_empty() {
 }
 
 void add_global(CLI::App& app, global_options& out) {
-  app.add_option("--config", out.config_file, "Read this configuration file too")->type_name("FILE");
+  app.add_option("--config", out.config_file, "Read this configuration file too")
+      ->type_name("FILE");
   app.add_option("--set", out.set, "Set a key of the configuration for this run")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false);
@@ -36,12 +37,14 @@ void add_global(CLI::App& app, global_options& out) {
 void add_turn(CLI::App& app, turn_options& out) {
   app.add_option("--agent", out.agent, "The agent that answers")->type_name("NAME");
   app.add_option("--provider", out.provider, "The provider to use")->type_name("NAME");
-  app.add_option("-m,--model", out.model, "The model, as MODEL or PROVIDER/MODEL")->type_name("MODEL");
+  app.add_option("-m,--model", out.model, "The model, as MODEL or PROVIDER/MODEL")
+      ->type_name("MODEL");
   auto* session = app.add_option("-r,--session,--resume", out.session,
                                  "Go on with this session (the beginning of its id will do)")
                       ->check(not_empty())
                       ->type_name("ID");
-  app.add_flag("-c,--continue", out.continue_latest, "Go on with the latest session of this directory")
+  app.add_flag("-c,--continue", out.continue_latest,
+               "Go on with the latest session of this directory")
       ->excludes(session);
   app.add_option_function<std::string>(
          "--system",
@@ -62,8 +65,10 @@ void add_turn(CLI::App& app, turn_options& out) {
                  "default, accept-edits, read-only or bypass; configured denies hold in each")
       ->check(CLI::IsMember({"default", "accept-edits", "read-only", "bypass"}));
   app.add_option("--record", out.record_file, "Record this run to a file")->type_name("FILE");
-  auto* replay = app.add_option("--replay", out.replay_file, "Replay a recorded run")->type_name("FILE");
-  app.add_option("--tools", out.replay_tools, "When replaying: tool results recorded, or tools run live")
+  auto* replay =
+      app.add_option("--replay", out.replay_file, "Replay a recorded run")->type_name("FILE");
+  app.add_option("--tools", out.replay_tools,
+                 "When replaying: tool results recorded, or tools run live")
       ->check(CLI::IsMember({"recorded", "live"}))
       ->needs(replay);
 }
@@ -84,8 +89,9 @@ void add_list_output(CLI::App& app, bool& json) {
 
 class command_line {
  public:
-  command_line() : app_("An agentic AI runtime: talk to models, let them use tools, bring your own plugins.",
-                        "rustic-ai") {
+  command_line()
+      : app_("An agentic AI runtime: talk to models, let them use tools, bring your own plugins.",
+             "rustic-ai") {
     app_.set_version_flag("--version", version_text());
     app_.require_subcommand(0, 1);
     app_.fallthrough(false);
@@ -173,11 +179,13 @@ class command_line {
     auto& resume = add(session, "resume", "Go on with a session", command::session_resume);
     resume.add_option("id", out_.subject)->required();
     add_turn(resume, out_.turn);
-    auto& exported = add(session, "export", "Write a session as a document", command::session_export);
+    auto& exported =
+        add(session, "export", "Write a session as a document", command::session_export);
     exported.add_option("id", out_.subject)->required();
     exported.add_option("--format", out_.format)->check(CLI::IsMember({"json", "markdown"}));
     exported.add_option("--to", out_.file, "A file; it is not overwritten")->type_name("FILE");
-    auto& removed = add(session, "delete", "Delete a session and all it holds", command::session_delete);
+    auto& removed =
+        add(session, "delete", "Delete a session and all it holds", command::session_delete);
     removed.add_option("id", out_.subject)->required();
     removed.add_flag("-f,--force", out_.force, "Do not ask");
   }
@@ -186,7 +194,8 @@ class command_line {
     auto& config = *app_.add_subcommand("config", "Look at and change the configuration");
     config.require_subcommand(1);
     const auto scoped = [this](CLI::App& app) {
-      app.add_option("--scope", out_.scope, "user or project")->check(CLI::IsMember({"user", "project"}));
+      app.add_option("--scope", out_.scope, "user or project")
+          ->check(CLI::IsMember({"user", "project"}));
     };
     scoped(add(config, "init", "Write a first configuration file", command::config_init));
     auto& show = add(config, "show", "Show the configuration in force", command::config_show);
@@ -198,7 +207,8 @@ class command_line {
     set.add_option("key", out_.subject)->required();
     set.add_option("value", out_.value)->required();
     scoped(set);
-    auto& explain = add(config, "explain", "Tell where a key's value comes from", command::config_explain);
+    auto& explain =
+        add(config, "explain", "Tell where a key's value comes from", command::config_explain);
     explain.add_option("key", out_.subject)->required();
     add_list_output(explain, out_.json);
     auto& validate = add(config, "validate", "Check every file", command::config_validate);
@@ -251,7 +261,8 @@ class command_line {
     validate.add_option("-o,--output", out.output, "text, json or junit")
         ->check(CLI::IsMember({"text", "json", "junit"}));
     validate.add_flag("--in-process", out.in_process, "No process for each check; for debuggers");
-    validate.add_option("--seed", out.seed, "Of what is generated, to repeat a run")->type_name("N");
+    validate.add_option("--seed", out.seed, "Of what is generated, to repeat a run")
+        ->type_name("N");
   }
 
   void add_new(CLI::App& plugin) {
@@ -271,7 +282,8 @@ class command_line {
                     out_.json);
     auto& agents = *app_.add_subcommand("agents", "Look at agents");
     agents.require_subcommand(1);
-    add_list_output(add(agents, "list", "List the configured agents", command::agents_list), out_.json);
+    add_list_output(add(agents, "list", "List the configured agents", command::agents_list),
+                    out_.json);
     add(app_, "trust", "Let this directory's project configuration take effect", command::trust);
     add(app_, "untrust", "Take that back", command::untrust);
     auto& completion = add(app_, "completion", "Print a completion script", command::completion);

@@ -71,12 +71,13 @@ void require_names(program& with, const turn_options& turn) {
     known += (known.empty() ? "" : ", ") + std::string(name);
   };
   if (providers.empty() && turn.replay_file.empty())
-    throw failure(status_code::failed_precondition,
-                  "no model is configured yet. Three lines set one up:\n"
-                  "  export OPENAI_API_KEY=...    # a key, or the address of a local server:\n"
-                  "  export OPENAI_BASE_URL=http://127.0.0.1:8080/v1\n"
-                  "  export OPENAI_MODEL=...",
-                  "or write a file: rustic-ai config init; without any model there is: rustic-ai demo");
+    throw failure(
+        status_code::failed_precondition,
+        "no model is configured yet. Three lines set one up:\n"
+        "  export OPENAI_API_KEY=...    # a key, or the address of a local server:\n"
+        "  export OPENAI_BASE_URL=http://127.0.0.1:8080/v1\n"
+        "  export OPENAI_MODEL=...",
+        "or write a file: rustic-ai config init; without any model there is: rustic-ai demo");
   if (!turn.provider.empty() && !providers.contains(turn.provider)) {
     for (const auto& one : providers) add(one.key());
     refuse("provider", turn.provider);
@@ -136,7 +137,8 @@ exit_code chat(program& with, turn_options turn, signal_watch& signals) {
     report->begin(session, turn);
     json::array input;
     input.push_back(json::object{{"type", "text"}, {"text", to_utf8(prompt)}});
-    const auto code = run_turn(with, session, std::move(input), turn, nullptr, *report, signals).code;
+    const auto code =
+        run_turn(with, session, std::move(input), turn, nullptr, *report, signals).code;
     // An answer that nobody could read is no success.
     return code == exit_code::done && !report->writable() ? exit_code::turn_failed : code;
   } catch (const failure& problem) {

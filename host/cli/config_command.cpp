@@ -28,7 +28,8 @@ void print_keys(const std::string& base, const json::value& value) {
     return;
   }
   std::string text = shown(value);
-  if (const auto end = text.find('\n'); end != std::string::npos) text = text.substr(0, end) + " ...";
+  if (const auto end = text.find('\n'); end != std::string::npos)
+    text = text.substr(0, end) + " ...";
   std::printf("%s = %s\n", base.c_str(), text.c_str());
 }
 
@@ -58,7 +59,8 @@ exit_code explain(program& with, const arguments& given) {
                       {"value", one.value},
                       {"effective", one.effective},
                       {"ignored", one.ignored}});
-    std::printf("%s\n", json::serialize(json::object{{"key", given.subject}, {"layers", list}}).c_str());
+    std::printf("%s\n",
+                json::serialize(json::object{{"key", given.subject}, {"layers", list}}).c_str());
     return exit_code::done;
   }
   if (layers.empty()) {
@@ -125,7 +127,8 @@ exit_code path(program& with, const arguments& given) {
     return exit_code::done;
   }
   for (const auto& [key, value] : out) {
-    if (value.is_string()) std::printf("%-8s %s\n", std::string(key).c_str(), value.get_string().c_str());
+    if (value.is_string())
+      std::printf("%-8s %s\n", std::string(key).c_str(), value.get_string().c_str());
     if (value.is_array())
       for (const auto& file : value.get_array())
         std::printf("%-8s %s\n", "read", file.get_string().c_str());

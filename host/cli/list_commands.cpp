@@ -43,11 +43,12 @@ exit_code agents_list(program& with, const arguments& given) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& value : array_or_empty(found, "agents")) {
     const auto& agent = value.as_object();
-    rows.push_back({std::string(text_or(agent, "name")), std::string(text_or(agent, "provider", "-")),
-                    std::string(text_or(agent, "model", "-")),
-                    std::string(text_or(agent, "description"))});
+    rows.push_back(
+        {std::string(text_or(agent, "name")), std::string(text_or(agent, "provider", "-")),
+         std::string(text_or(agent, "model", "-")), std::string(text_or(agent, "description"))});
   }
-  std::fputs(to_table({"NAME", "PROVIDER", "MODEL", "ABOUT"}, rows, terminal_width()).c_str(), stdout);
+  std::fputs(to_table({"NAME", "PROVIDER", "MODEL", "ABOUT"}, rows, terminal_width()).c_str(),
+             stdout);
   return exit_code::done;
 }
 }  // namespace

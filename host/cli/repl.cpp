@@ -121,7 +121,8 @@ completion conversation_loop::offers(const std::string& before) {
 std::vector<std::string> conversation_loop::arguments_of(const std::string& command) {
   std::vector<std::string> out;
   const auto& view = with_.configuration().view();
-  if (command == "/permissions") out.assign(std::begin(permission_modes), std::end(permission_modes));
+  if (command == "/permissions")
+    out.assign(std::begin(permission_modes), std::end(permission_modes));
   if (command == "/agent")
     for (const auto& one : view.agents) out.push_back(one.name);
   if (command == "/model")
@@ -196,7 +197,8 @@ void conversation_loop::list_sessions() {
                     visible(text_or(session, "title"))});
   }
   if (rows.empty()) return say("There are no sessions of this directory yet.");
-  std::fputs(to_table({"N", "", "ID", "MESSAGES", "TITLE"}, rows, terminal_width()).c_str(), stdout);
+  std::fputs(to_table({"N", "", "ID", "MESSAGES", "TITLE"}, rows, terminal_width()).c_str(),
+             stdout);
   say("/resume N goes on with one.");
 }
 
@@ -290,8 +292,9 @@ void conversation_loop::permissions(const std::string& mode) {
                        std::end(permission_modes);
   if (is_mode) {
     turn_.permission_mode = mode;
-    return say("The permission mode is now " + mode +
-               (mode == "bypass" ? ": nothing is asked, what is configured as denied stays so." : "."));
+    return say(
+        "The permission mode is now " + mode +
+        (mode == "bypass" ? ": nothing is asked, what is configured as denied stays so." : "."));
   }
   if (!mode.empty()) say("There is no mode " + visible(mode) + ".");
   const auto& configured = with_.runtime().settings().permissions;
@@ -409,7 +412,8 @@ exit_code conversation_loop::run() {
 // Nothing: go on to the prompt.
 std::optional<exit_code> offer_demo(program& with, signal_watch& signals) {
   std::fputs(setup_help, stdout);
-  std::fputs("Without one there is the demo, a recorded conversation.\nPlay it now? [Y/n] ", stdout);
+  std::fputs("Without one there is the demo, a recorded conversation.\nPlay it now? [Y/n] ",
+             stdout);
   std::fflush(stdout);
   for (;;) {
     const auto key = read_key(signals);

@@ -23,7 +23,9 @@ kernel::kernel_options kernel_options_for(const options& with, timer_thread& tim
     out.told.on_violation = [log = with.log](std::string_view owner, std::string_view what) {
       log(RAI_LOG_ERROR, owner, 0, "broke the contract: " + std::string(what));
     };
-    out.told.on_warning = [log = with.log](std::string_view text) { log(RAI_LOG_WARN, {}, 0, text); };
+    out.told.on_warning = [log = with.log](std::string_view text) {
+      log(RAI_LOG_WARN, {}, 0, text);
+    };
   }
   return out;
 }
@@ -68,7 +70,9 @@ runtime::runtime(options with)
 
 kernel::abi::loader::settings runtime::loader_settings() {
   kernel::abi::loader::settings out;
-  out.configuration = [this](const kernel::abi::manifest& about) { return configuration_of(about); };
+  out.configuration = [this](const kernel::abi::manifest& about) {
+    return configuration_of(about);
+  };
   out.instance_names = [this](const kernel::abi::provided& entry) { return instances_of(entry); };
   out.log = options_.log;
   out.generation_directory = options_.cache_directory / "generations";
@@ -155,8 +159,8 @@ void runtime::check_providers() const {
     const auto type = section.is_object() ? text_or(section.get_object(), "type") : "";
     if (!types.contains(std::string(type)))
       throw failure(status_code::failed_precondition,
-                    "configuring provider \"" + std::string(name) + "\": no plugin has the type \"" +
-                        std::string(type) + "\"",
+                    "configuring provider \"" + std::string(name) +
+                        "\": no plugin has the type \"" + std::string(type) + "\"",
                     known.empty() ? "no provider plugin was found; see: rustic-ai plugin list"
                                   : "the types are: " + known);
   }
@@ -175,7 +179,8 @@ void runtime::wire_storage() {
                   known.empty() ? "no storage plugin was found; see: rustic-ai plugin list"
                                 : "the backends are: " + known);
   }
-  // A replay makes the recorded session again, under its own id: beside the real one it has no place.
+  // A replay makes the recorded session again, under its own id: beside the real one it has no
+  // place.
   if (text_or(options_.recorder, "mode") == "replay" && offers("rustic.storage/memory"))
     backend = "memory";
   if (backend == "sqlite" && offers("rustic.storage/memory")) {
@@ -195,7 +200,8 @@ void runtime::wire_storage() {
 void runtime::wire_policies() {
   auto& names = kernel_.names();
   if (!options_.recorder.empty()) {
-    for (const auto* pattern : {"rustic.provider/*", "rustic.tool/*", "rustic.clock/*", "rustic.id/*"}) {
+    for (const auto* pattern :
+         {"rustic.provider/*", "rustic.tool/*", "rustic.clock/*", "rustic.id/*"}) {
       const auto done = names.intercept(pattern, recorder_order, "recorder", true);
       if (!done.ok()) throw failure(static_cast<status_code>(done.status), done.message);
     }

@@ -51,7 +51,8 @@ TEST_CASE("an existing value is replaced and nothing else moves") {
   CHECK(after_set("[providers.x]\ntype='a'\nheaders = { A = \"1\", B = \"2\" }\n",
                   "providers.x.headers.B",
                   "3") == "[providers.x]\ntype='a'\nheaders = { A = \"1\", B = \"3\" }\n");
-  CHECK(after_set("limits.max_rounds = 10\n", "limits.max_rounds", "20") == "limits.max_rounds = 20\n");
+  CHECK(after_set("limits.max_rounds = 10\n", "limits.max_rounds", "20") ==
+        "limits.max_rounds = 20\n");
   CHECK(after_set("ui.reasoning = true", "ui.reasoning", "false") == "ui.reasoning = false");
 }
 

@@ -49,8 +49,8 @@ agents::agents(const json::object& config) {
         tools && tools->is_array() && one.tools.empty())
       one.tools.emplace_back("-");  // an empty list means no tool at all
     for (const auto key : {"temperature", "max_tokens", "top_p", "top_k", "seed", "stop_sequences",
-                           "presence_penalty", "frequency_penalty", "reasoning_effort", "tool_choice",
-                           "parallel_tool_calls", "response_format"})
+                           "presence_penalty", "frequency_penalty", "reasoning_effort",
+                           "tool_choice", "parallel_tool_calls", "response_format"})
       if (const auto* option = find(entry, key)) one.options[key] = *option;
     one.rounds_max = static_cast<int>(int_or(entry, "max_rounds", rounds_default));
     one.tool_calls_max = static_cast<int>(int_or(entry, "max_tool_calls", tool_calls_default));
