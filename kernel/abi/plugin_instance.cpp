@@ -116,13 +116,14 @@ std::optional<std::string> plugin_instance::save(std::string& problem) {
 
 std::string plugin_instance::service(std::string_view target, rai_service& out) {
   out = {};
+  out.struct_size = sizeof(out);
   rai_status status = RAI_UNKNOWN;
   try {
     status = table_.service(self_, str(target), &out);
   } catch (...) {
     return "service(" + std::string(target) + ") threw an exception";
   }
-  if (status != RAI_OK || !out.call)
+  if (status != RAI_OK || !RAI_HAS(&out, call))
     return "it does not offer " + std::string(target) + " although its manifest says so";
   return {};
 }
