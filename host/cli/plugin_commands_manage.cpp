@@ -233,7 +233,8 @@ exit_code plugin_reload(program& with, const arguments& given) {
   const plugin_survey survey(with);
   const auto& one = survey.at(given.subject);
   if (!one.file.usable())
-    refuse("reloading " + one.name() + ": " + one.reason(), "rustic-ai plugin doctor may know more");
+    refuse("reloading " + one.name() + ": " + one.reason(),
+           "rustic-ai plugin doctor may know more");
   if (!one.disabled.empty())
     refuse("the plugin \"" + one.name() + "\" is " + one.disabled, "switch it on first");
   const auto hash = survey.shipped(one.file) ? std::string()

@@ -8,7 +8,6 @@
 #include "host/runtime/options.hpp"
 #include "host/runtime/plugin_ledger.hpp"
 #include "host/runtime/plugin_placement.hpp"
-#include "kernel/abi/plugin_files.hpp"
 
 namespace rustic::cli {
 

@@ -78,8 +78,8 @@ std::string repl_plugins::table(std::size_t width) const {
   for (const auto& one : keeper_.list()) {
     const auto& file = one.status.file;
     const auto generation = one.status.generation;
-    rows.push_back({visible(file.about.id.empty() ? file.listed.filename().string() : file.about.id),
-                    visible(file.about.version), state_of(one),
+    const auto name = file.about.id.empty() ? file.listed.filename().string() : file.about.id;
+    rows.push_back({visible(name), visible(file.about.version), state_of(one),
                     generation == 0 ? "-" : std::to_string(generation),
                     one.where.isolated && file.usable() ? "cell" : "", visible(about(one))});
   }

@@ -174,7 +174,7 @@ void plugin_keeper::watch(std::function<void(plugin_notice)> told) {
   std::scoped_lock lock(work_mutex_);
   told_ = std::move(told);
   for (const auto& one : loader_->list())
-    if (!one.file.usable()) refused_[one.file.listed.string()] = one.file.identity;
+    if (!one.file.problem.empty()) refused_[one.file.listed.string()] = one.file.identity;
   std::vector<std::filesystem::path> watched;
   for (std::size_t i = 0; i < directories_.size(); ++i)
     if (!options_.plugin_directories[i].shipped) watched.push_back(directories_[i]);
