@@ -190,28 +190,31 @@ TEST_CASE("a model without instructions gets them with the first message") {
 }
 
 TEST_CASE("schemas") {
-  CHECK(
-      schema(R"({"$schema":"x","type":"object","properties":{"a":{"const":1,"pattern":"x"},
-    "b":{"$ref":"#/definitions/d","description":"y"}},"definitions":{"d":{"type":"string","minLength":2}},
-    "additionalProperties":false})") ==
-      R"({"type":"object","properties":{"a":{"enum":[1]},"b":{"$ref":"#/$defs/d"}},"$defs":{"d":{"type":"string"}},"additionalProperties":false} -pattern -minLength)");
+  CHECK(schema(R"({"$schema":"x","type":"object","properties":{"a":{"const":1,"pattern":"x"},
+    "b":{"$ref":"#/definitions/d","description":"y"}},
+    "definitions":{"d":{"type":"string","description":"s","minLength":2}},
+    "additionalProperties":false,"not":{}})") ==
+        R"({"type":"object","properties":{"a":{"enum":[1],"description":"[pattern: \"x\"]"},)"
+        R"("b":{"$ref":"#/$defs/d"}},)"
+        R"("$defs":{"d":{"type":"string","description":"s [minLength: 2]"}},)"
+        R"("additionalProperties":false} -not)");
   CHECK(schema(R"({"allOf":[{"type":"string"}]})") == R"({"type":"string"})");
   CHECK(schema(R"({"type":["string","null"],"format":"email","minLength":1})", true) ==
-        R"({"type":"STRING","nullable":true,"minLength":1} -format)");
-  CHECK(
-      schema(
-          R"({"type":"object","properties":{"a":{"$ref":"#/$defs/d"},"b":{"enum":["x"]},"c":{"enum":[1]}},
-    "$defs":{"d":{"anyOf":[{"type":"null"},{"type":"integer"}]}},"additionalProperties":false})",
-          true) ==
-      R"({"type":"OBJECT","properties":{"a":{"nullable":true,"type":"INTEGER"},"b":{"enum":["x"],"type":"STRING"},"c":{}}} -enum -additionalProperties)");
+        R"({"type":"STRING","nullable":true,"minLength":1,"description":"[format: \"email\"]"})");
+  CHECK(schema(R"({"type":"object","properties":{"a":{"$ref":"#/$defs/d"},"b":{"enum":["x"]},
+    "c":{"enum":[1]}},"$defs":{"d":{"anyOf":[{"type":"null"},{"type":"integer"}]}},
+    "additionalProperties":false})",
+               true) ==
+        R"({"type":"OBJECT","properties":{"a":{"nullable":true,"type":"INTEGER"},)"
+        R"("b":{"enum":["x"],"type":"STRING"},"c":{}}} -enum)");
   // A tree has no end.
   const std::string tree =
       schema(R"({"type":"object","properties":{"l":{"$ref":"#"},"r":{"$ref":"#"}}})", true);
   CHECK(tree.ends_with(" -$ref"));
   const auto warned = build(request(hi, R"({"tools":[{"name":"f","parameters":{"type":"object",
-    "properties":{"a":{"type":"string","pattern":"x"}}}}]})"));
+    "properties":{"a":{"not":{"type":"string"},"pattern":"x"}}}}]})"));
   REQUIRE(warned.warnings.size() == 1);
-  CHECK(warned.warnings[0].find("pattern") != std::string::npos);
+  CHECK(warned.warnings[0].find("without not,") != std::string::npos);
 }
 
 TEST_CASE("counting") {

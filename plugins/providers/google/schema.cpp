@@ -19,6 +19,13 @@ constexpr std::array<std::string_view, 9> remarks{"$schema",  "$comment",  "exam
                                                   "example",  "default",   "deprecated",
                                                   "readOnly", "writeOnly", "title"};
 
+// Limits of values. Arguments are checked against the whole schema when a call comes; so that the
+// model knows of them, they become a part of the description.
+constexpr std::array<std::string_view, 11> value_limits{
+    "pattern",          "minLength",  "maxLength",   "exclusiveMinimum",
+    "exclusiveMaximum", "multipleOf", "uniqueItems", "minProperties",
+    "maxProperties",    "format",     "minContains"};
+
 constexpr std::array<std::string_view, 13> json_members{
     "$id",     "$anchor", "type",     "format",   "description",     "enum", "minItems", "maxItems",
     "minimum", "maximum", "required", "nullable", "propertyOrdering"};
@@ -34,6 +41,7 @@ class translation {
   json::value as_json(const json::value& schema) {
     if (!schema.is_object()) return schema;
     json::object out;
+    std::string notes;
     if (const json::value* ref = find(schema.as_object(), "$ref"); ref && ref->is_string()) {
       // Nothing may stand beside a reference.
       std::string target(ref->as_string());
@@ -56,9 +64,10 @@ class translation {
       } else if (name == "allOf" && is_single(value)) {
         merge(as_json(value.as_array().front()), out);
       } else {
-        lose(name);
+        lose(name, value, notes);
       }
     }
+    describe(notes, out);
     return out;
   }
 
@@ -93,6 +102,22 @@ class translation {
     if (std::find(lost_.begin(), lost_.end(), name) == lost_.end()) lost_.emplace_back(name);
   }
 
+  void lose(std::string_view name, const json::value& value, std::string& notes) {
+    if (!among(name, value_limits)) {
+      lose(name);
+      return;
+    }
+    notes.append(notes.empty() ? "" : ", ").append(name).append(": ");
+    notes += json::serialize(value);
+  }
+
+  static void describe(const std::string& notes, json::object& out) {
+    if (notes.empty()) return;
+    std::string text(text_or(out, "description"));
+    text.append(text.empty() ? "[" : " [").append(notes).append("]");
+    out["description"] = std::move(text);
+  }
+
   json::value each(const json::value& list, step how) {
     json::array out;
     if (!list.is_array()) return out;
@@ -115,6 +140,7 @@ class translation {
 
   json::value openapi_object(const json::object& schema) {
     json::object out;
+    std::string notes;
     if (const std::string_view reference = text_or(schema, "$ref"); !reference.empty()) {
       const json::value* found = target(reference);
       // A schema that refers to itself has no end here: the inner ones become free.
@@ -133,7 +159,7 @@ class translation {
       } else if (name == "enum" || name == "const") {
         options(value, out);
       } else if (name == "format") {
-        format(value, out);
+        format(value, out, notes);
       } else if (name == "items") {
         out[name] = as_openapi(value);
       } else if (name == "anyOf" || name == "oneOf") {
@@ -142,10 +168,12 @@ class translation {
         out[name] = members(value, &translation::as_openapi);
       } else if (name == "allOf" && is_single(value)) {
         merge(as_openapi(value.as_array().front()), out);
-      } else if (name != "$defs" && name != "definitions") {
-        lose(name);
+      } else if (name != "$defs" && name != "definitions" &&
+                 !(name == "additionalProperties" && value.is_bool())) {
+        lose(name, value, notes);
       }
     }
+    describe(notes, out);
     return out;
   }
 
@@ -188,13 +216,13 @@ class translation {
     if (!out.contains("type")) out["type"] = "STRING";
   }
 
-  void format(const json::value& value, json::object& out) {
+  void format(const json::value& value, json::object& out, std::string& notes) {
     constexpr std::array<std::string_view, 5> known{"date-time", "float", "double", "int32",
                                                     "int64"};
     if (value.is_string() && among(std::string_view(value.as_string()), known)) {
       out["format"] = value;
     } else {
-      lose("format");
+      lose("format", value, notes);
     }
   }
 
