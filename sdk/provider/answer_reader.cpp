@@ -67,6 +67,25 @@ bool says_something(const json::value* value) {
   return true;
 }
 
+std::size_t bytes_of(const json::value& value) {
+  constexpr std::size_t node_bytes = 16;
+  std::size_t bytes = node_bytes;
+  if (value.is_string()) {
+    bytes += value.as_string().size();
+  } else if (value.is_array()) {
+    for (const json::value& one : value.as_array()) bytes += bytes_of(one);
+  } else if (value.is_object()) {
+    bytes += bytes_of(value.as_object());
+  }
+  return bytes;
+}
+
+std::size_t bytes_of(const json::object& object) {
+  std::size_t bytes = 0;
+  for (const auto& [key, one] : object) bytes += key.size() + bytes_of(one);
+  return bytes;
+}
+
 answer_reader::answer_reader(const subject& about, std::uint64_t id_seed, framing how)
     : answer_(about, id_seed), how_(how), parser_(json::storage_ptr{}, options()) {}
 

@@ -117,7 +117,7 @@ void messages_reader::start_(std::int64_t index, const json::object& content) {
   } else {
     one.part = answer_.open(provider::answer::kind::reasoning);
     one.content = content;
-    count_(json::serialize(content).size());
+    count_(provider::bytes_of(content));
   }
   blocks_.push_back(std::move(one));
 }
@@ -174,7 +174,7 @@ void messages_reader::change_(block& one, const json::object& delta) {
   } else if (type == "citations_delta") {
     if (const json::value* citation = find(delta, "citation")) {
       one.citations.push_back(*citation);
-      count_(json::serialize(*citation).size());
+      count_(provider::bytes_of(*citation));
     }
   } else if (type == "compaction_delta" && one.of == block::kind::other) {
     const std::string_view piece = text_or(delta, "content");
@@ -208,7 +208,9 @@ void messages_reader::close_(block& one) {
         if (!broken) one.content["input"] = std::move(input);
       }
       if (!text_or(one.content, "type").empty()) {
-        answer_.keep(one.part, {{"block", one.content}});
+        json::object kept;
+        kept["block"] = std::move(one.content);
+        answer_.keep(one.part, std::move(kept));
       }
       answer_.end_part();
   }

@@ -404,15 +404,29 @@ class request_builder {
     return text_or(*part.body, "text").find_first_not_of(" \t\r\n") != std::string_view::npos;
   }
 
+  // A tool of the server that was still at work: the API takes such a call only as the end of all.
+  bool is_open_call(const turn& one, const turn_part& part) const {
+    const auto block_of = [&](const turn_part& from) {
+      const json::object* kept = provider::kept_for(*from.body, where_.name, model_);
+      return kept == nullptr ? json::object{} : object_or_empty(*kept, "block");
+    };
+    const json::object call = block_of(part);
+    const std::string_view type = text_or(call, "type");
+    if (type != "server_tool_use" && type != "mcp_tool_use") return false;
+    return std::none_of(one.parts.begin(), one.parts.end(), [&](const turn_part& other) {
+      return text_or(block_of(other), "tool_use_id") == text_or(call, "id");
+    });
+  }
+
   void assistant(const turn& one, bool last) {
-    const turn_part* final_part = nullptr;
+    std::vector<const turn_part*> parts;
     for (const turn_part& part : one.parts) {
-      if (sends(part)) final_part = &part;
+      if (sends(part) && (last || !is_open_call(one, part))) parts.push_back(&part);
     }
-    if (final_part == nullptr) return;  // an answer may be empty, a message may not
+    if (parts.empty()) return;  // an answer may be empty, a message may not
     out_.open('{').member("role", "assistant").key("content").open('[');
-    for (const turn_part& part : one.parts) {
-      if (!sends(part)) continue;
+    for (const turn_part* sent : parts) {
+      const turn_part& part = *sent;
       const json::object* kept = provider::kept_for(*part.body, where_.name, model_);
       const json::value* block = kept == nullptr ? nullptr : find(*kept, "block");
       if (block != nullptr) {
@@ -432,7 +446,7 @@ class request_builder {
       } else {
         std::string_view text = text_or(*part.body, "text");
         // The API refuses an answer to go on with that ends in white space.
-        if (last && &part == final_part)
+        if (last && sent == parts.back())
           text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
         out_.member("type", "text").member("text", text);
         if (kept != nullptr && kept->contains("citations")) {

@@ -36,7 +36,8 @@ built build(const json::object& generate, const anthropic::learnt& known = {},
             const json::object& members = {}) {
   auto where = at();
   where.body = object_or_empty(members, "body");
-  const auto sent = anthropic::build_request(where, anthropic::read_settings("p", members), known, generate);
+  const auto sent =
+      anthropic::build_request(where, anthropic::read_settings("p", members), known, generate);
   return {json::parse(sent.body).as_object(), sent.warnings};
 }
 
@@ -144,6 +145,16 @@ TEST_CASE("what cannot be sent back is left out") {
     {"role":"assistant","parts":[{"type":"text","text":"go on \n"}]}])"));
   CHECK(sent.body.at("messages").as_array().size() == 3);
   CHECK(sent.body.at("messages").at(2).at("content").at(0).at("text") == "go on");
+}
+
+TEST_CASE("a tool of the server that was at work goes back only to be gone on with") {
+  json::object generate = request(R"([{"role":"user","parts":[{"type":"text","text":"a"}]},
+    {"role":"assistant","parts":[{"type":"text","text":"b"},{"type":"reasoning","text":"","provider":"p",
+      "opaque":{"model":"m","block":{"type":"server_tool_use","id":"s","name":"web_search","input":{}}}}]}])");
+  CHECK(build(generate).body.at("messages").at(1).at("content").as_array().size() == 2);
+  generate["messages"].as_array().push_back(
+      json::parse(R"({"role":"user","parts":[{"type":"text","text":"c"}]})"));
+  CHECK(build(generate).body.at("messages").at(1).at("content").as_array().size() == 1);
 }
 
 TEST_CASE("images and files") {

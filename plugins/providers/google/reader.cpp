@@ -151,7 +151,7 @@ void content_reader::other_(const json::object& part) {
   const std::size_t number = answer_.open(provider::answer::kind::reasoning);
   answer_.keep(number, {{"part", part}});
   answer_.end_part();
-  kept_bytes_ += json::serialize(part).size();
+  kept_bytes_ += provider::bytes_of(part);
   if (kept_bytes_ > limits::answer_bytes_max || number >= limits::answer_parts_max) {
     answer_.fail(provider::too_large_answer(answer_.about()));
   }

@@ -81,4 +81,8 @@ class answer_reader {
 // Whether a member says something: not null, false, "" or {}.
 bool says_something(const json::value* value);
 
+// About the bytes that a value takes, for counting what is kept.
+std::size_t bytes_of(const json::value& value);
+std::size_t bytes_of(const json::object& object);
+
 }  // namespace rustic::provider
