@@ -14,10 +14,14 @@ constexpr std::string_view http_target = "rustic.http/default";
 class forwarder {
  public:
   forwarder(context& ctx, event_batch& events) : ctx_(ctx), events_(events) {}
+  // Bytes still come after a pause or a stop; their events wait, or are not wanted any more.
   flow flush() {
+    if (stopped_) return flow::stop;
+    if (ctx_.paused()) return flow::pause;
     while (next_ < events_.size()) {
       const flow taken = ctx_.emit(events_[next_]);
-      if (taken == flow::stop) return flow::stop;
+      stopped_ = taken == flow::stop;
+      if (stopped_) return flow::stop;
       ++next_;
       if (taken == flow::pause) return flow::pause;
     }
@@ -30,6 +34,7 @@ class forwarder {
   context& ctx_;
   event_batch& events_;
   std::size_t next_ = 0;
+  bool stopped_ = false;
 };
 
 flow take(exchange& into, const rai_event& event) {
@@ -95,7 +100,9 @@ class service {
       for (const std::string& warning : sent.warnings) {
         if (std::find(told.begin(), told.end(), warning) != told.end()) continue;
         told.push_back(warning);
-        ctx.event({{"type", "warning"}, {"message", warning}});
+        const flow taken = ctx.event({{"type", "warning"}, {"message", warning}});
+        if (taken == flow::pause) co_await ctx.writable();
+        if (taken == flow::stop) throw failure(status_code::cancelled, "generate: told to stop");
       }
       const subject what = about("generate", model);
       exchange answer(what, translator_->reader_for(request, what, id_seed(sent.body)));

@@ -68,6 +68,11 @@ flow context::emit(const rai_event& event) noexcept {
   return answer == RAI_STOP ? flow::stop : flow::go_on;
 }
 
+bool context::paused() noexcept {
+  std::scoped_lock lock(mutex_);
+  return paused_;
+}
+
 // The receiver's pause reaches the emitter below: it is remembered here and undone by on_resume.
 rai_flow context::deliver(detail::child_call& child, const rai_event& event) noexcept {
   const auto before = child.owner.resumes_.load();

@@ -199,11 +199,18 @@ struct start_on {
   void await_suspend(std::coroutine_handle<> self) { lane.post(self); }
   void await_resume() const noexcept {}
 };
-template <class Step>
-detail::detached on_strand(strand& lane, Step step) {
-  co_await start_on{lane};
-  step();
+template <class Step, class Refuse>
+detail::detached on_strand(strand& lane, Step step, Refuse refuse) {
+  try {
+    co_await start_on{lane};
+    step();
+  } catch (...) {  // no memory for the first step
+    refuse();
+  }
 }
+
+constexpr std::string_view no_memory_body =
+    R"({"message":"out of memory while taking the call","hint":"try again later"})";
 }  // namespace
 
 void plugin_host::call(void* self, const rai_request* r, rai_call id, rai_op* op) noexcept {
@@ -226,18 +233,20 @@ void plugin_host::call(void* self, const rai_request* r, rai_call id, rai_op* op
     op->release = [](void* me) { delete static_cast<served*>(me); };
     made.release();
     if (entry->coroutine) {
-      on_strand(*lane, [call, entry] {
-        drive(call, entry->coroutine, [](served* c, status_code s, std::string_view body) {
-          finish(c, s, body);
-        });
-      });
+      on_strand(
+          *lane,
+          [call, entry] {
+            drive(call, entry->coroutine, [](served* c, status_code s, std::string_view body) {
+              finish(c, s, body);
+            });
+          },
+          [call] { finish(call, status_code::resource_exhausted, no_memory_body); });
     } else if (!entry->owner->pool_->submit([call] { run_blocking(call); })) {
       finish(call, status_code::resource_exhausted,
              R"({"message":"too many calls wait for this plugin","hint":"try again later"})");
     }
   } catch (...) {
-    const rai_str body = to_str(R"({"message":"out of memory while taking the call"})");
-    host->finish(host->self, id, RAI_RESOURCE_EXHAUSTED, body);
+    host->finish(host->self, id, RAI_RESOURCE_EXHAUSTED, to_str(no_memory_body));
   }
 }
 }  // namespace rustic

@@ -1,26 +1,8 @@
-// storage_suite.hpp - what every backend of rustic.storage must do: one suite, run against any of
-// them.
+// storage_suite.hpp - the storage suite of the validator as doctest cases.
 #pragma once
-#include <cstdint>
-#include <functional>
-#include <rustic/status.hpp>
-#include <string>
-#include <string_view>
-#include <utility>
+#include "host/validator/storage_suite.hpp"
 
 namespace rustic::contract {
-
-// One call: method and request text in, status and body text out. Called from several threads at
-// once
-// by the concurrency case.
-using storage_backend = std::function<std::pair<status_code, std::string>(
-    std::string_view method, std::string_view request)>;
-
-struct storage_setting {
-  std::int64_t max_history_size = 100'000;
-};
-// Makes a backend that holds nothing. Whatever it needs lives as long as the function it returns.
-using make_storage = std::function<storage_backend(const storage_setting&)>;
 
 // Runs every case as a doctest SUBCASE: call it once, from inside a TEST_CASE.
 void run_storage_suite(const make_storage& make);

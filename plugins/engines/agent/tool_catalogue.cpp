@@ -34,6 +34,7 @@ tool_catalogue tool_catalogue::from_registry(
     tool_catalogue out;
     const std::vector<std::vector<std::string>>& patterns;
   } state{{}, patterns};
+  if (!RAI_HAS(&host, list)) return std::move(state.out);
   host.list(
       host.self, to_str("rustic.tool/*"),
       [](void* self, rai_str target, rai_str attributes) {

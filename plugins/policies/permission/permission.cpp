@@ -326,6 +326,7 @@ bool policy::is_read_only(const std::string& target) const {
     std::string attributes;
     std::size_t count = 0;
   } state{target, {}, 0};
+  if (!RAI_HAS(host_, list)) return false;
   host_->list(
       host_->self, to_str(target),
       [](void* self, rai_str name, rai_str attributes) {

@@ -280,6 +280,7 @@ bool policy::is_idempotent(const std::string& target) const {
     const std::string& target;
     std::string attributes;
   } state{target, {}};
+  if (!RAI_HAS(host_, list)) return false;
   host_->list(
       host_->self, to_str(target),
       [](void* self, rai_str name, rai_str attributes) {

@@ -120,6 +120,8 @@ class context {
 
   // Coroutine form: `auto result = co_await ctx.call({.target = ..., .method = ...});`
   call_awaiter call(call_spec spec) { return call_awaiter(*this, std::move(spec)); }
+  // Whether the receiver of the events has paused them: none is sent before writable().
+  bool paused() noexcept;
   // Coroutine form: waits until the receiver of the events wants more.
   class writable_awaiter;
   writable_awaiter writable() noexcept;
