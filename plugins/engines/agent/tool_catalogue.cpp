@@ -89,6 +89,7 @@ checked_call tool_catalogue::check(const json::object& part) {
     call.problem = unknown(call.name);
     try {
       call.arguments = parse_object(call.text);
+      call.readable = true;
     } catch (const failure&) {
     }
     return call;
@@ -120,6 +121,7 @@ checked_call tool_catalogue::check(const json::object& part) {
     return call;
   }
   call.arguments = value.get_object();
+  call.readable = true;
   auto& schema = schemas_[call.name];
   try {
     if (!schema) schema = std::make_unique<json_schema>(json_schema::parse(tool->parameters));

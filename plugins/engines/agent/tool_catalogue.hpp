@@ -29,6 +29,7 @@ struct checked_call {
   std::string name;
   std::string text;        // the arguments exactly as the model wrote them
   json::object arguments;  // parsed; empty when they could not be
+  bool readable = false;   // they could be parsed
   std::string problem;
   bool read_only = false;
 };

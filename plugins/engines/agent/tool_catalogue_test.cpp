@@ -48,6 +48,14 @@ TEST_CASE("bad arguments never run and are answered with the schema") {
   }
 }
 
+TEST_CASE("arguments that can be read are told apart from empty ones") {
+  auto tools = with_read();
+  CHECK(tools.check(call("{}", "no_such_tool")).readable);
+  CHECK(tools.check(call("{}")).readable);
+  CHECK_FALSE(tools.check(call("{", "no_such_tool")).readable);
+  CHECK_FALSE(tools.check(call("{")).readable);
+}
+
 TEST_CASE("a huge malformed text is shown in a bounded preview") {
   auto tools = with_read();
   const auto got = tools.check(call("{\"path\":\"" + std::string(1 << 20, 'x')));

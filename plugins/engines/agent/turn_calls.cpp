@@ -27,7 +27,7 @@ json::object turn::result_part(const checked_call& call, const outcome& what) co
 
 json::object turn::call_record(const checked_call& call, const outcome* what) const {
   json::object out{{"id", call.id}, {"name", call.name}};
-  if (call.problem.empty() || !call.arguments.empty())
+  if (call.problem.empty() || call.readable)
     out["arguments"] = call.arguments;
   else
     out["arguments"] = to_utf8(cut_utf8(call.text, arguments_preview_bytes));
