@@ -7,6 +7,7 @@ namespace rustic::config {
 namespace {
 struct known_service {
   const char* name;
+  const char* type;
   std::array<const char*, 2> keys;
   const char* base_url_variable;
   const char* model_variable;
@@ -16,38 +17,50 @@ struct known_service {
 
 // The one place that names default models.
 constexpr known_service services[] = {
-    {"openai", {"OPENAI_API_KEY", nullptr}, "OPENAI_BASE_URL", "OPENAI_MODEL", "gpt-4.1-mini", ""},
+    {"openai",
+     "openai",
+     {"OPENAI_API_KEY", nullptr},
+     "OPENAI_BASE_URL",
+     "OPENAI_MODEL",
+     "gpt-4.1-mini",
+     ""},
     {"anthropic",
+     "anthropic",
      {"ANTHROPIC_API_KEY", nullptr},
      "ANTHROPIC_BASE_URL",
      "ANTHROPIC_MODEL",
      "claude-sonnet-4-6",
      "https://api.anthropic.com/v1"},
     {"gemini",
+     "google",
      {"GEMINI_API_KEY", "GOOGLE_API_KEY"},
      "GEMINI_BASE_URL",
      "GEMINI_MODEL",
      "gemini-2.5-flash",
      "https://generativelanguage.googleapis.com/v1beta/openai"},
     {"xai",
+     "grok",
      {"XAI_API_KEY", nullptr},
      "XAI_BASE_URL",
      "XAI_MODEL",
      "grok-4.3",
      "https://api.x.ai/v1"},
     {"zai",
+     "zai",
      {"ZAI_API_KEY", nullptr},
      "ZAI_BASE_URL",
      "ZAI_MODEL",
      "glm-4.7",
      "https://api.z.ai/api/paas/v4"},
     {"azure",
+     "azure",
      {"AZURE_OPENAI_API_KEY", nullptr},
      "AZURE_OPENAI_ENDPOINT",
      "AZURE_OPENAI_MODEL",
      "",
      ""},
     {"openrouter",
+     "openrouter",
      {"OPENROUTER_API_KEY", nullptr},
      "OPENROUTER_BASE_URL",
      "OPENROUTER_MODEL",
@@ -102,7 +115,8 @@ std::vector<found_provider> find_providers(const surroundings& around) {
     for (const char* key : service.keys) {
       if (!key || !around.variable(key)) continue;
       found_provider entry;
-      entry.name = entry.type = service.name;
+      entry.name = service.name;
+      entry.type = service.type;
       entry.base_url = around.variable(service.base_url_variable).value_or("");
       if (entry.type == "azure" && entry.base_url.empty()) break;  // no address, no service
       entry.api_key = std::string("env:") + key;

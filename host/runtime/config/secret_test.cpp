@@ -195,6 +195,8 @@ TEST_CASE("providers of the environment, in their order") {
   CHECK(found[0].base_url == "http://h/v1");
   CHECK(found[0].model == "m");
   CHECK(found[2].api_key == "env:GOOGLE_API_KEY");
+  CHECK(found[2].type == "google");
+  CHECK(found[3].type == "grok");
   CHECK(found[6].base_url == "http://127.0.0.1:11434");
   around.env["AZURE_OPENAI_ENDPOINT"] = "https://a";
   around.env["AZURE_OPENAI_DEPLOYMENT"] = "d";
