@@ -5,7 +5,9 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <new>
 #include <span>
+#include <utility>
 
 namespace rustic::storage {
 namespace {
@@ -81,8 +83,12 @@ void group_committer::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+// Takes nothing when there is no memory for it.
 std::vector<group_committer::job> group_committer::take_batch() {
   std::vector<job> batch;
+  const auto most = std::min(queue_.size(), group_calls_max);
+  batch.reserve(most);
+  reading_.reserve(reading_.size() + most);
   std::size_t bytes = 0;
   while (!queue_.empty() && batch.size() < group_calls_max &&
          (batch.empty() || bytes + queue_.front().body.size() <= group_bytes_max)) {
@@ -98,23 +104,40 @@ std::vector<group_committer::job> group_committer::take_batch() {
 void group_committer::work() {
   for (;;) {
     std::vector<job> batch;
+    job refused;
     {
       std::unique_lock lock(mutex_);
       if (!store_.wants_maintenance())
         wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
       if (queue_.empty() && stopping_) break;
-      batch = take_batch();
+      try {
+        batch = take_batch();
+      } catch (const std::bad_alloc&) {
+        refused = std::move(queue_.front());
+        queue_.pop_front();
+        queued_bytes_ -= refused.body.size();
+      }
     }
-    run_reads(batch);
-    run_writes(batch);
-    // One step at a time, so that a caller never waits for more than one.
-    store_.maintain();
+    if (refused.done) refused.done(no_memory_);
+    try {
+      run_reads(batch);
+      run_writes(batch);
+      // One step at a time, so that a caller never waits for more than one.
+      store_.maintain();
+    } catch (const std::bad_alloc&) {
+      for (auto& one : batch) finish(one, no_memory_);
+    }
   }
   store_.close();
 }
 
+void group_committer::finish(job& one, const sqlite_reply& reply) {
+  if (const auto done = std::exchange(one.done, nullptr)) done(reply);
+}
+
 void group_committer::run_reads(std::vector<job>& batch) {
   std::vector<job> unfinished;
+  unfinished.reserve(batch.size());
   for (auto& one : batch) {
     if (one.writes) continue;
     bool given_up = false;
@@ -133,24 +156,25 @@ void group_committer::run_reads(std::vector<job>& batch) {
       std::erase(reading_, one.number);
       std::erase(cancelled_, one.number);
     }
-    one.done(*reply);
+    finish(one, *reply);
   }
-  if (unfinished.empty()) return;
-  std::vector<completion> given_up;
-  {
-    const std::lock_guard lock(mutex_);
-    for (auto& one : unfinished) {
-      std::erase(reading_, one.number);
-      if (std::erase(cancelled_, one.number) > 0 || stopping_) {
-        given_up.push_back(std::move(one.done));
-        continue;
-      }
-      // Behind those who came meanwhile.
+  for (auto& one : unfinished) {
+    std::unique_lock lock(mutex_);
+    std::erase(reading_, one.number);
+    if (std::erase(cancelled_, one.number) > 0 || stopping_) {
+      lock.unlock();
+      finish(one, cancelled_reply());
+      continue;
+    }
+    try {  // behind those who came meanwhile
+      queue_.emplace_back();
       queued_bytes_ += one.body.size();
-      queue_.push_back(std::move(one));
+      queue_.back() = std::move(one);
+    } catch (const std::bad_alloc&) {
+      lock.unlock();
+      finish(one, no_memory_);
     }
   }
-  for (const auto& done : given_up) done(cancelled_reply());
 }
 
 void group_committer::run_writes(std::vector<job>& batch) {
@@ -160,6 +184,6 @@ void group_committer::run_writes(std::vector<job>& batch) {
   calls.reserve(batch.size());
   for (const auto& one : batch) calls.push_back({one.method, one.body});
   const auto replies = store_.execute_group(calls);
-  for (std::size_t i = 0; i < batch.size(); ++i) batch[i].done(replies[i]);
+  for (std::size_t i = 0; i < batch.size(); ++i) finish(batch[i], replies[i]);
 }
 }  // namespace rustic::storage

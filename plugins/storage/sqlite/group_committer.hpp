@@ -49,10 +49,14 @@ private:
     read_progress progress;
   };
   void work();
+  static void finish(job& one, const sqlite_reply& reply);  // at most once for a job
   std::vector<job> take_batch();
   void run_reads(std::vector<job>& batch);
   void run_writes(std::vector<job>& batch);
 
+  // Made while there is memory.
+  const sqlite_reply no_memory_{rustic::status_code::resource_exhausted,
+                                R"({"message":"the storage has no memory left for the call"})"};
   sqlite_store store_;  // used by the thread alone, but for interrupt_waits
 
   std::mutex mutex_;  // guards what follows
