@@ -90,6 +90,7 @@ std::vector<turn> read_turns(const json::object& generate) {
     std::vector<turn_part>& all = turns.back().parts;
     all.insert(all.end(), parts.begin(), parts.end());
   }
+  if (turns.empty()) refuse_request("no message says anything");
   for (turn& one : turns) {
     std::stable_partition(one.parts.begin(), one.parts.end(),
                           [](const turn_part& part) { return part.type == "tool_result"; });
