@@ -82,7 +82,7 @@ void minimal_host(trial& t) {
 
 void short_host(trial& t) {
   strict_host host(workspace_of(t));
-  host.shorten_table(offsetof(rai_host, abandon));
+  host.shorten_table(offsetof(rai_host, publish));
   live(t, host);
 }
 

@@ -32,13 +32,12 @@ void open(trial& t) {
 void create(trial& t) {
   constexpr double most_ms = 50;
   const opened_plugin plugin(t);
-  const auto config = sample_config(t);
   double best = 1e9;
   for (int i = 0; i < 3; ++i) {
     strict_host host(workspace_of(t));
     instance life(t, plugin, host);
     const auto began = clock::now();
-    if (!life.create(config).ok() || !life.start().ok()) t.skip("create or start fails");
+    if (!life.create(sample_config(t)).ok() || !life.start().ok()) t.skip("create or start fails");
     best = std::min(best, ms_since(began));
     life.end();
   }
@@ -63,12 +62,11 @@ void call(trial& t) {
 void stop(trial& t) {
   constexpr double most_ms = control_time_max_ms;
   const opened_plugin plugin(t);
-  const auto config = sample_config(t);
   double best = 1e9;
   for (int i = 0; i < 3; ++i) {
     strict_host host(workspace_of(t));
     instance life(t, plugin, host);
-    if (!life.create(config).ok() || !life.start().ok()) t.skip("create or start fails");
+    if (!life.create(sample_config(t)).ok() || !life.start().ok()) t.skip("create or start fails");
     const auto began = clock::now();
     life.end();
     best = std::min(best, ms_since(began));

@@ -24,8 +24,8 @@ constexpr std::uint64_t failing_max = 400;  // allocations tried, one run each
 void memory_create(trial& t) {
   if (!can_fail_memory()) t.skip("this build cannot make allocations fail");
   const opened_plugin plugin(t);
-  const auto config = sample_config(t);
   for (std::uint64_t n = 1; n <= failing_max; ++n) {
+    const auto config = sample_config(t);
     strict_host host(workspace_of(t));
     instance life(t, plugin, host);
     t.step("create, with allocation " + std::to_string(n) + " failing");
@@ -68,8 +68,8 @@ void live(trial& t, const std::function<void()>& worsen) {
   strict_host host(workspace_of(t));
   const opened_plugin plugin(t);
   instance life(t, plugin, host);
-  const auto config = sample_config(t);
   const auto all = main_samples(t);
+  const auto config = sample_config(t);
   worsen();
   if (!life.create(config).ok()) return;  // refused with a reason: create.ok knows the usual case
   if (!life.start().ok()) {

@@ -10,16 +10,20 @@ namespace {
 namespace fs = std::filesystem;
 constexpr std::string_view instance_name = "validator";
 
-void replace_scratch(json::value& value, const std::string& scratch) {
+void replace_mark(std::string& words, std::string_view mark, const std::string& by) {
+  if (const auto at = words.find(mark); at != std::string::npos) words.replace(at, mark.size(), by);
+}
+
+void replace_scratch(json::value& value, const std::string& scratch, const std::string& unique) {
   if (auto* text = value.if_string()) {
-    constexpr std::string_view mark = "${scratch}";
     std::string words(text->begin(), text->end());
-    if (const auto at = words.find(mark); at != std::string::npos)
-      value = words.replace(at, mark.size(), scratch);
+    replace_mark(words, "${scratch}", scratch);
+    replace_mark(words, "${unique}", unique);
+    value = json::string(words);
   } else if (auto* object = value.if_object()) {
-    for (auto& [key, member] : *object) replace_scratch(member, scratch);
+    for (auto& [key, member] : *object) replace_scratch(member, scratch, unique);
   } else if (auto* list = value.if_array()) {
-    for (auto& member : *list) replace_scratch(member, scratch);
+    for (auto& member : *list) replace_scratch(member, scratch, unique);
   }
 }
 
@@ -73,7 +77,7 @@ json::object config_object(trial& t, fullness how, bool& made) {
     if (one.instances.empty() || t.manifest().empty()) continue;
     object["instances"] = json::object{{instance_name, instance_config(schema, one.type)}};
   }
-  replace_scratch(out, t.scratch().string());
+  replace_scratch(out, t.scratch().string(), t.unique());
   if (t.with().config.empty()) plant_secrets(out);
   return object;
 }
@@ -86,7 +90,7 @@ void add_tool_samples(trial& t, const call_plan& base, const json::object& attri
                       std::vector<sample>& out) {
   const auto& schema = object_or_empty(attributes, "parameters");
   const auto call = [&](sample_kind kind, std::string what, json::value arguments) {
-    replace_scratch(arguments, workspace_of(t));
+    replace_scratch(arguments, workspace_of(t), t.unique());
     auto plan = base;
     plan.method = "call";
     plan.body = json::serialize(tool_body(std::move(arguments)));

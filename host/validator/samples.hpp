@@ -14,7 +14,8 @@ namespace rustic::validator {
 std::string workspace_of(trial& t);
 
 // The configuration that `create` gets: what was given on the command line, else the first of the
-// schema's "examples", else its required members. ${scratch} in a text is the scratch folder.
+// schema's "examples", else its required members. In its texts, ${scratch} becomes the scratch
+// folder and ${unique} a number that is another one for each configuration.
 // Services that the configuration lists ("instances") get one of the name `validator`.
 std::string sample_config(trial& t);
 // The same with every member of the schema; empty when none can be made.

@@ -31,7 +31,6 @@ strict_host::~strict_host() = default;
 
 void strict_host::leave_out_optional() noexcept {
   full_.abandon = nullptr;
-  full_.forward = nullptr;
   full_.publish = nullptr;
   full_.subscribe = nullptr;
   full_.unsubscribe = nullptr;
@@ -178,6 +177,7 @@ void strict_host::cancel(served_call& call) {
     const std::lock_guard lock(mutex_);
     if (call.is_finished || call.is_cancelled) return;
     call.is_cancelled = true;
+    call.is_paused = false;
   }
   {
     const std::lock_guard lock(call.control);

@@ -123,7 +123,8 @@ void strict_host::play(const std::shared_ptr<outgoing>& call) {
         break;
       }
       if (!RAI_HAS(&o.observer, event)) continue;
-      const rai_event event{step.kind, 0, 0, step.a, 0, to_str(step.text)};
+      const std::uint32_t index = step.kind == RAI_EVENT_OUTPUT ? 1 : 0;  // standard output
+      const rai_event event{step.kind, 0, index, step.a, 0, to_str(step.text)};
       const auto resumes = o.resumes;
       lock.unlock();
       rai_flow flow = RAI_STOP;

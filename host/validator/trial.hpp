@@ -48,6 +48,7 @@ class trial {
   const std::filesystem::path& file() const noexcept { return with_.file; }
   const std::filesystem::path& scratch() const noexcept { return with_.scratch; }
   std::mt19937_64& random() noexcept { return random_; }
+  std::string unique() { return std::to_string(++uniques_); }  // another text each time
 
   // Read when first asked for. A file without them ends the trial as skipped.
   const elf_image& elf();
@@ -60,6 +61,7 @@ class trial {
 
   const setting with_;
   std::mt19937_64 random_;
+  int uniques_ = 0;
   std::unique_ptr<elf_image> elf_;
   std::optional<json::object> manifest_;
   std::optional<kernel::abi::manifest> about_;

@@ -22,12 +22,11 @@ void use_and_end(running_plugin& p) {
 
 void repeat(trial& t) {
   const opened_plugin plugin(t);
-  const auto config = sample_config(t);
   for (int i = 1; i <= 50; ++i) {
     strict_host host(workspace_of(t));
     instance life(t, plugin, host);
     t.step("life " + std::to_string(i) + " of 50");
-    const auto made = life.create(config);
+    const auto made = life.create(sample_config(t));
     t.expect(made.ok(), "create succeeds each time",
              "the time " + std::to_string(i) + ": " + made.words);
     const auto began = life.start();
@@ -77,11 +76,10 @@ void memory(trial& t) {
   constexpr int rounds = 40;
   constexpr std::size_t kept_max = 96u * 1024;
   const opened_plugin plugin(t);
-  const auto config = sample_config(t);
   const auto once = [&] {
     strict_host host(workspace_of(t));
     instance life(t, plugin, host);
-    if (!life.create(config).ok() || !life.start().ok()) t.skip("create or start fails");
+    if (!life.create(sample_config(t)).ok() || !life.start().ok()) t.skip("create or start fails");
     life.end();
   };
   for (int i = 0; i < 5; ++i) once();
