@@ -209,7 +209,7 @@ typedef struct rai_plugin {
   RAI_CTL rai_status (*start)(void *self, const rai_writer *error); /* makes no calls */
   RAI_CTL void (*stop)(void *self);                                 /* joins every thread */
   RAI_CTL void (*destroy)(void *self);
-  /* The service for one entry of the manifest's "provides". out arrives zeroed, with struct_size. */
+  /* The service for one entry of the manifest's "provides"; out arrives zeroed, with its size. */
   RAI_CTL rai_status (*service)(void *self, rai_str target, rai_service *out);
   /* Optional. What a plugin hands to the generation that replaces it: any text. save: on the old
    * one while it still serves; restore: on the new one between create and start. */
