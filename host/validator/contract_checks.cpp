@@ -325,7 +325,7 @@ constexpr check table[] = {
      error_body},
     {"contract.error_text", 3, stage::answers, "errors are readable text",
      "Pass foreign bytes through rustic::to_utf8 and cut with cut_utf8.", error_text},
-    {"contract.no_method", 5, stage::answers, "refuses unknown methods",
+    {"contract.no_method", 7, stage::answers, "refuses unknown methods",
      "Compare the method and finish with RAI_UNIMPLEMENTED; add_tool does.", no_method},
     {"contract.idempotent", 6, stage::answers, "idempotent is true",
      "Do not say \"idempotent\" of a tool whose answer changes.", idempotent},

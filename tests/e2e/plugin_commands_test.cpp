@@ -295,7 +295,8 @@ TEST_CASE("the lists fit a terminal of 60 columns") {
     std::size_t columns = 0;
     for (const char c : line) columns += (static_cast<unsigned char>(c) & 0xC0) != 0x80 ? 1 : 0;
     CAPTURE(line);
-    CHECK(columns <= 60);
+    const bool path = line.find('/') != std::string::npos;  // stays whole, to be copied
+    CHECK((path || columns <= 60));
     begin = stop + 1;
     ++lines;
   }

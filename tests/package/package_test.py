@@ -75,7 +75,7 @@ def listed(directory, name):
     plugins = json.loads(rustic('--plugin-dir', directory, 'plugin', 'list', '--output', 'json'))
     plugins = plugins if isinstance(plugins, list) else plugins['plugins']
     found = [one for one in plugins if one.get('id') == name]
-    require(found and found[0].get('state') == 'declared', f'{name} is not listed', json.dumps(plugins))
+    require(found and found[0].get('state') == 'ready', f'{name} is not listed', json.dumps(plugins))
     require(name in rustic('--plugin-dir', directory, 'plugin', 'info', name), f'no info on {name}')
 
 
