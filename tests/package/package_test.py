@@ -207,7 +207,7 @@ def step_examples():
     validated(os.path.join(folder, 'build/hello.so'))
     tool_answers(os.path.join(folder, 'build'), 'hello', {'name': 'Ada'}, 'Hello, Ada!')
     for refused in (['plugin', 'new', 'hello-cpp'], ['plugin', 'new', 'Bad_Name'],
-                    ['plugin', 'new', 'test'], ['plugin', 'new', '--kind', 'storage', '--lang', 'c', 'x']):
+                    ['plugin', 'new', 'test'], ['plugin', 'new', '--kind', 'policy', '--lang', 'c', 'x']):
         said = rustic(*refused, status=None)
         require(said.startswith('rustic-ai: making a plugin: ') and '\n  ' in said,
                 'a refusal tells why and what to do', said)
@@ -250,17 +250,6 @@ def step_provider():
     said = chat('chat', '--output', 'json', 'Good morning')
     require('You said: Good morning' in said, 'the model answers', said)
     server.shutdown()
-
-
-def step_storage():
-    generated('storage', 'cpp', 'my-store')
-    with fake_model({'steps': [{'text': 'ok', 'times': 0}]}) as url:
-        configure(f'[providers.fake]\ntype = "openai"\nbase_url = "{url}"\nmodel = "m"\n'
-                  '[storage]\nbackend = "my-store"\n')
-        chat('chat', 'Remember the first')
-        chat('-c', 'chat', 'Remember the second')
-    sessions = rustic('session', 'list', '--output', 'json')
-    require(sessions.count('Remember the first') == 1, 'the session is there', sessions)
 
 
 def step_policy():
