@@ -98,7 +98,8 @@ cell::reply cell::ask(frame_type type, phase before, phase during, const std::st
   queue_->post(generation_of_child_, bytes);
   const auto timeout_ms = type == frame_type::stop ? stop_timeout_ms : settings_.load_timeout_ms;
   reply out = wait_reply(lock, timeout_ms);
-  if (phase_ == during && type != frame_type::start) phase_ = before;
+  // After its answer to "stop" the child ends, and that is no death.
+  if (phase_ == during && type != frame_type::start && type != frame_type::stop) phase_ = before;
   return out;
 }
 

@@ -19,3 +19,14 @@ TEST_CASE("a call goes through the cell and back") {
   CHECK(w.died() == 0);
   for (const auto& line : w.log) CHECK(line == "");
 }
+
+TEST_CASE("an end that was asked for is never a death") {
+  for (int round = 0; round < 30; ++round) {
+    world w;
+    w.add(test_plugin("hostile"));
+    CHECK(w.number(hostile, "pid") != ::getpid());
+    CHECK(w.plugins.stop(20'000).empty());
+    CHECK(w.died() == 0);
+    CHECK(w.log.empty());
+  }
+}

@@ -431,7 +431,7 @@ void cell::gone(ended_as how) {
     why.hint = policy_.quarantined()
                    ? "It is quarantined now: rustic-ai plugin enable " + settings_.id
                    : "The next call starts it again.";
-    phase_ = phase::none;
+    if (!stopping) phase_ = phase::none;
     by_itself_ = false;
     if (awaited_ && !reply_) {
       reply_ = stopping ? reply{} : reply{RAI_UNAVAILABLE, why.message};
