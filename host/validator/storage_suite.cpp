@@ -38,6 +38,7 @@ class client {
     if (text_or(result, "message").empty()) wrong("a message in the error", status, body);
     return result;
   }
+  const std::string& last() const noexcept { return last_; }
   std::string text(std::string_view method, std::string_view request) const {
     return say_what(method, request).second;
   }
@@ -67,9 +68,6 @@ class client {
 
   storage_backend backend_;
   mutable std::string last_;  // for what a case says about the newest call
-
- public:
-  const std::string& last() const noexcept { return last_; }
 };
 
 // The condition as it is written is the best description of what a case expects.
