@@ -64,11 +64,11 @@ TEST_CASE("signals and exits are named, told on the bus, and cost one call") {
 }
 
 TEST_CASE("other calls of the same plugin fail with it; other plugins do not notice") {
+  service gate;
+  caller hangs, never, other;
   hostile_world w;
   w.plugin_config = "{}";
   w.add(test_plugin("probe"));
-  caller hangs, never, other;
-  service gate;
   w.b.provide("rustic.test/gate", gate);
   w.call(hangs, hostile, "hang");
   w.call(never, raw, "never");
