@@ -1,6 +1,7 @@
 #include "host/cli/repl_report.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "host/cli/limits.hpp"
 
@@ -79,6 +80,7 @@ void repl_report::answer(std::string_view text) {
   const auto safe = filter_.pass(text);
   if (safe.empty()) return;
   if (working_shown_ || thinking_) settle();
+  answer_shown_ = answer_shown_ || safe.find_first_not_of(" \t\r\n") != std::string::npos;
   write(safe);
   at_line_start_ = safe.ends_with('\n');
 }
@@ -104,6 +106,7 @@ void repl_report::event(const runtime::call_event& event) {
     case RAI_EVENT_REASONING:
       return thought(event.text);
     case RAI_EVENT_RESTART:
+      if (!std::exchange(answer_shown_, false)) return;
       return status("! the answer begins again", false);
     case RAI_EVENT_JSON:
       try {
@@ -119,6 +122,7 @@ void repl_report::event(const runtime::call_event& event) {
 void repl_report::note(const json::object& event) {
   const auto type = text_or(event, "type");
   if (type == "round") {
+    answer_shown_ = false;
     working();
   } else if (type == "tool_call") {
     const auto name = one_visible_line(text_or(event, "name"), 64);
@@ -133,7 +137,7 @@ void repl_report::note(const json::object& event) {
   } else if (type == "tool_result") {
     result(event);
     if (calls_.empty()) working();
-  } else if (type == "warning") {
+  } else if (type == "warning" || type == "notice") {
     status("! " + one_visible_line(text_or(event, "message"), 500), false);
   } else if (type == "truncated") {
     status("! " + std::to_string(int_or(event, "dropped")) +

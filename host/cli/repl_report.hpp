@@ -47,6 +47,7 @@ class repl_report final : public turn_report {
   bool at_line_start_ = true;
   bool working_shown_ = false;
   bool thinking_ = false;
+  bool answer_shown_ = false;  // something of this round's
   std::map<std::string, shown_call, std::less<>> calls_;
 };
 }  // namespace rustic::cli

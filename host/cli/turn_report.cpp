@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <utility>
 
 #include "host/cli/limits.hpp"
 #include "host/cli/terminal.hpp"
@@ -35,6 +36,8 @@ class text_report final : public turn_report {
   void event(const runtime::call_event& event) override {
     if (event.kind == RAI_EVENT_TEXT && !event.text.empty()) {
       if (!at_the_end_) say(terminal_ ? visible(event.text) : event.text);
+    } else if (event.kind == RAI_EVENT_RESTART && !at_line_start_) {
+      say("\n");
     } else if (event.kind == RAI_EVENT_JSON && !quiet_) {
       try {
         note(parse_object(event.text));
@@ -86,7 +89,7 @@ class text_report final : public turn_report {
       const auto text = success ? text_or(event, "output") : text_or(event, "error");
       status(std::string(success ? "  ok " : "  failed ") +
              one_line(text, shown_argument_bytes_max));
-    } else if (type == "warning") {
+    } else if (type == "warning" || type == "notice") {
       status("! " + one_line(text_or(event, "message"), 500));
     } else if (type == "truncated") {
       status("! " + std::to_string(int_or(event, "dropped")) +
@@ -117,6 +120,13 @@ class stream_report final : public turn_report {
     switch (event.kind) {
       case RAI_EVENT_TEXT:
         if (!event.text.empty()) line({{"type", "text"}, {"text", to_utf8(event.text)}});
+        text_told_ = text_told_ || !event.text.empty();
+        break;
+      case RAI_EVENT_RESTART:
+        if (std::exchange(text_told_, false))
+          line({{"type", "notice"},
+                {"about", "restart"},
+                {"message", "the answer begins again; its text so far is void"}});
         break;
       case RAI_EVENT_REASONING:
         line({{"type", "reasoning"}, {"text", to_utf8(event.text)}});
@@ -141,14 +151,17 @@ class stream_report final : public turn_report {
   }
 
  private:
+  bool text_told_ = false;  // of this round
+
   void line(const json::object& event) { write(json::serialize(event) + "\n"); }
   void json_event(const std::string& text, std::string_view type) {
     static constexpr std::string_view known[] = {"tool_call", "tool_output", "tool_result", "usage",
-                                                 "permission"};
+                                                 "permission", "notice"};
     try {
       auto event = parse_object(text);
       if (!type.empty()) event["type"] = type;
       const auto is = text_or(event, "type");
+      if (is == "round") text_told_ = false;
       if (std::find(std::begin(known), std::end(known), is) != std::end(known)) line(event);
     } catch (const failure&) {  // a plugin's event that is no JSON: not for this stream
     }
@@ -196,7 +209,9 @@ json::object result_object(const json::object& turn, const error* problem,
                           "cache_write_tokens", "reasoning_tokens"})
     usage[key] = int_or(counted, key);
   out["usage"] = std::move(usage);
-  out["cost_usd"] = nullptr;
+  const auto* cost = find(turn, "cost_usd");
+  out["cost_usd"] = cost && cost->is_number() ? *cost : json::value(nullptr);
+  out["usage_by_model"] = array_or_empty(turn, "usage_by_model");
   out["duration_ms"] = duration_ms;
   text("limit", "limit");
   if (problem) {

@@ -94,6 +94,9 @@ options from_config(const config::configuration& configuration, const config::su
   if (view.storage.max_history_size)
     out.storage["max_history_size"] = *view.storage.max_history_size;
   out.permissions = view.permissions;
+  out.resilience = view.resilience;
+  if (!view.fallback.empty())
+    out.resilience["fallback"] = json::array(view.fallback.begin(), view.fallback.end());
   out.plugin_sections = view.plugins;
   out.price_file = program.parent_path().parent_path() / "share/rustic-ai/prices.json";
   out.prices = object_or_empty(configuration.value(), "prices");

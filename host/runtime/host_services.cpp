@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "host/runtime/limits.hpp"
+#include "host/runtime/timer_thread.hpp"
 #include "kernel/kernel.hpp"
 
 namespace rustic::runtime {
@@ -135,6 +136,31 @@ void host_services::provide_later(std::string target, asynchronous function) {
 
 void host_services::withdraw(std::string_view target) {
   (void)kernel_.names().withdraw(target, {});
+}
+
+void provide_timer(host_services& services, timer_thread& timer) {
+  services.provide_later("rustic.timer/default", [&timer](host_services::question asked) {
+    using clock = timer_thread::clock;
+    const auto told_now = [] {
+      const auto now_ms = clock::now().time_since_epoch() / std::chrono::milliseconds(1);
+      return json::serialize(json::object{{"now_ms", now_ms}});
+    };
+    if (asked.method == "now") return asked.answer(status_code::ok, told_now());
+    if (asked.method != "wait")
+      throw failure(status_code::unimplemented, "rustic.timer has no method " + asked.method,
+                    "it has: now, wait");
+    const auto wait_ms = require_int(parse_object(asked.body, "wait"), "ms", "wait");
+    if (wait_ms < 0 || wait_ms > timer_wait_ms_max)
+      throw failure(status_code::invalid_argument,
+                    "waiting " + std::to_string(wait_ms) + " ms: that is out of range",
+                    "it takes 0 to " + std::to_string(timer_wait_ms_max));
+    const auto job =
+        timer.run_at(clock::now() + std::chrono::milliseconds(wait_ms),
+                     [answer = asked.answer, told_now] { answer(status_code::ok, told_now()); });
+    *asked.on_cancel = [&timer, job, answer = asked.answer] {
+      if (timer.forget(job)) answer(status_code::cancelled, R"({"message":"waiting: cancelled"})");
+    };
+  });
 }
 
 void provide_basics(host_services& services,

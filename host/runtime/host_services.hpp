@@ -64,6 +64,12 @@ class host_services {
   std::vector<std::unique_ptr<entry>> entries_;
 };
 
+class timer_thread;
+
+// rustic.timer/default: time that passes, and waiting for it. Not recorded. `timer` outlives the
+// calls.
+void provide_timer(host_services& services, timer_thread& timer);
+
 // rustic.clock/default, rustic.id/default, and rustic.secret/default for the given callers.
 void provide_basics(host_services& services,
                     std::function<std::string(const std::string&)> resolve_secret,

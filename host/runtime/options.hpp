@@ -37,6 +37,7 @@ struct options {
   json::array agents;  // objects with a name, the default first
   json::object storage{{"backend", "sqlite"}};
   json::object permissions;      // mode and rules
+  json::object resilience;       // thresholds, and "fallback"; those of providers and agents apply
   json::object plugin_sections;  // plugin id -> section of [plugin.ID]
 
   std::map<std::string, std::string> environment;  // of the process

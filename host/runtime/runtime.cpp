@@ -13,8 +13,12 @@
 namespace rustic::runtime {
 namespace {
 
+// Further out first. A recording holds what the agent saw, whatever it took to get it. A tool is
+// tried again behind the permission: nobody is asked twice.
 constexpr std::int32_t recorder_order = 100;
+constexpr std::int32_t provider_resilience_order = 200;
 constexpr std::int32_t permission_order = 300;
+constexpr std::int32_t tool_resilience_order = 400;
 
 kernel::kernel_options kernel_options_for(const options& with, timer_thread& timer) {
   kernel::kernel_options out;
@@ -60,6 +64,7 @@ runtime::runtime(options with)
     loader_.reap();
     keeper_.write_deaths();
   });
+  provide_timer(services_, timer_);
   provide_basics(services_, options_.resolve_secret, {"http"});
   add_plugins();
   provide_prices(services_, options_);
@@ -206,10 +211,30 @@ void runtime::wire_policies() {
       if (!done.ok()) throw failure(static_cast<status_code>(done.status), done.message);
     }
   }
+  // Not required: a program without it works, only less patiently.
+  if (offers("rustic.interceptor/resilience")) {
+    const auto before_providers =
+        names.intercept("rustic.provider/*", provider_resilience_order, "resilience", false);
+    const auto before_tools =
+        names.intercept("rustic.tool/*", tool_resilience_order, "resilience", false);
+    for (const auto& done : {before_providers, before_tools})
+      if (!done.ok()) throw failure(static_cast<status_code>(done.status), done.message);
+  }
   const auto guarded = names.guard("rustic.tool/*", "permission");
   const auto placed = names.intercept("rustic.tool/*", permission_order, "permission", true);
   for (const auto& done : {guarded, placed})
     if (!done.ok()) throw failure(static_cast<status_code>(done.status), done.message);
+}
+
+json::object runtime::members_of_providers(std::initializer_list<const char*> keys) const {
+  json::object out;
+  for (const auto& [name, section] : options_.providers) {
+    json::object known;
+    for (const auto* key : keys)
+      if (const auto* value = find(section.as_object(), key)) known[key] = *value;
+    out[name] = std::move(known);
+  }
+  return out;
 }
 
 std::string runtime::configuration_of(const kernel::abi::manifest& about) const {
@@ -229,16 +254,18 @@ std::string runtime::configuration_of(const kernel::abi::manifest& about) const 
   }
   if (provides(about, "rustic.agent")) {
     out["agents"] = options_.agents;
-    json::object providers;
-    for (const auto& [name, section] : options_.providers) {
-      json::object known;
-      for (const auto* key : {"model", "context_window"})
-        if (const auto* value = find(section.as_object(), key)) known[key] = *value;
-      providers[name] = std::move(known);
-    }
-    out["providers"] = std::move(providers);
+    out["providers"] = members_of_providers({"model", "context_window"});
   }
   if (about.id == "permission") merge(out, options_.permissions);
+  if (about.id == "resilience") {
+    merge(out, options_.resilience);
+    json::object agents;
+    for (const auto& one : options_.agents)
+      if (const auto* list = find(one.as_object(), "fallback"))
+        agents[text_or(one.as_object(), "name")] = json::object{{"fallback", *list}};
+    out["providers"] = members_of_providers({"model", "context_window", "fallback"});
+    out["agents"] = std::move(agents);
+  }
   if (about.id == "recorder") merge(out, options_.recorder);
   for (const auto& entry : about.provides) {
     if (entry.instances != "providers") continue;

@@ -48,6 +48,7 @@ class runtime {
  private:
   std::string configuration_of(const kernel::abi::manifest& about) const;
   std::vector<std::string> instances_of(const kernel::abi::provided& entry) const;
+  json::object members_of_providers(std::initializer_list<const char*> keys) const;
   kernel::abi::loader::settings loader_settings();
   void add_plugins();
   std::vector<std::string> targets_of(const kernel::abi::manifest& about) const;

@@ -1,6 +1,6 @@
 #include "host/runtime/timer_thread.hpp"
 
-#include <chrono>
+#include <algorithm>
 
 #include "kernel/kernel.hpp"
 
@@ -32,6 +32,45 @@ void timer_thread::wake_for_housekeeping() {
   changed_.notify_one();
 }
 
+std::uint64_t timer_thread::run_at(clock::time_point when, std::function<void()> job) {
+  std::scoped_lock lock(mutex_);
+  const auto id = ++last_job_;
+  jobs_.emplace(id, std::pair(when, std::move(job)));
+  order_.emplace(when, id);
+  dirty_ = true;
+  start_locked();
+  changed_.notify_one();
+  return id;
+}
+
+bool timer_thread::forget(std::uint64_t job) {
+  std::function<void()> dropped;  // destroyed without the lock
+  std::scoped_lock lock(mutex_);
+  const auto found = jobs_.find(job);
+  if (found == jobs_.end()) return false;
+  const auto [begin, end] = order_.equal_range(found->second.first);
+  for (auto at = begin; at != end; ++at) {
+    if (at->second != job) continue;
+    order_.erase(at);
+    break;
+  }
+  dropped = std::move(found->second.second);
+  jobs_.erase(found);
+  return true;
+}
+
+void timer_thread::run_due(std::unique_lock<std::mutex>& lock) {
+  while (!stopping_ && !order_.empty() && order_.begin()->first <= clock::now()) {
+    const auto found = jobs_.find(order_.begin()->second);
+    order_.erase(order_.begin());
+    const auto job = std::move(found->second.second);
+    jobs_.erase(found);
+    lock.unlock();
+    job();
+    lock.lock();
+  }
+}
+
 void timer_thread::stop() {
   std::thread thread;
   {
@@ -44,7 +83,6 @@ void timer_thread::stop() {
 }
 
 void timer_thread::run() {
-  using clock = std::chrono::steady_clock;
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     dirty_ = false;
@@ -52,8 +90,14 @@ void timer_thread::run() {
     lock.unlock();
     if (housekeeping && housekeeping_) housekeeping_();
     kernel_->expire(clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
-    const auto next = kernel_->next_deadline_ns();
+    auto next = kernel_->next_deadline_ns();
     lock.lock();
+    run_due(lock);
+    if (!order_.empty()) {
+      const std::int64_t job_ns =
+          order_.begin()->first.time_since_epoch() / std::chrono::nanoseconds(1);
+      next = next ? std::min<std::int64_t>(*next, job_ns) : job_ns;
+    }
     const auto news = [&] { return dirty_ || due_ || stopping_; };
     if (next)
       changed_.wait_until(lock, clock::time_point(std::chrono::nanoseconds(*next)), news);

@@ -1,10 +1,14 @@
 // host/runtime/timer_thread.hpp - the one thread that a runtime owns: it lets the kernel's
 // deadlines expire and runs small jobs.
 #pragma once
+#include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 namespace rustic::kernel {
 class kernel;
@@ -26,11 +30,20 @@ class timer_thread {
   void wake();
   // Runs the housekeeping soon. Threads: any.
   void wake_for_housekeeping();
+
+  using clock = std::chrono::steady_clock;
+  // Runs `job` on this thread at that time; it must not block. What is due after stop is dropped.
+  // Threads: any.
+  std::uint64_t run_at(clock::time_point when, std::function<void()> job);
+  // True: it has not begun and never will. Threads: any.
+  bool forget(std::uint64_t job);
+
   void stop();
 
  private:
   void run();
   void start_locked();
+  void run_due(std::unique_lock<std::mutex>& lock);
 
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -39,6 +52,9 @@ class timer_thread {
   bool dirty_ = false;
   bool due_ = false;
   bool stopping_ = false;
+  std::map<std::uint64_t, std::pair<clock::time_point, std::function<void()>>> jobs_;
+  std::multimap<clock::time_point, std::uint64_t> order_;  // of the jobs
+  std::uint64_t last_job_ = 0;
   std::thread thread_;
 };
 }  // namespace rustic::runtime

@@ -79,6 +79,7 @@ private:
   void build_agents();
   void check_references();
   void check_prices();
+  void check_fallback(const std::string& section_key, const json::object& section);
   void report(severity level, std::string_view key, std::string message);
 
   surroundings around_;

@@ -17,5 +17,6 @@ inline constexpr std::size_t secret_complaint_bytes_max = 400;  // of a command'
 inline constexpr std::int64_t secret_command_timeout_ms = 10'000;
 inline constexpr std::size_t trusted_projects_max = 10'000;
 inline constexpr std::size_t trust_file_bytes_max = 4 << 20;
+inline constexpr std::size_t fallback_targets_max = 7;  // beside the one that was asked
 inline constexpr std::size_t prompt_file_bytes_max = 256 * 1024;
 }  // namespace rustic::config

@@ -70,6 +70,7 @@ void configuration::build_view() {
   view_.limits = object_or_empty(value_, "limits");
   view_.ui = object_or_empty(value_, "ui");
   view_.plugins = object_or_empty(value_, "plugin");
+  view_.resilience = object_or_empty(value_, "resilience");
 
   const auto& storage = object_or_empty(value_, "storage");
   view_.storage.backend = text(storage, "backend");
@@ -216,12 +217,38 @@ void configuration::check_references() {
       report(severity::error, join(key, "provider"),
              "there is no provider `" + agent.provider + "`" +
                  name_hint(agent.provider, view_.providers, "providers"));
-    const auto fallbacks = texts(agent.section, "fallbacks");
-    for (std::size_t i = 0; i < fallbacks.size(); ++i)
-      if (!view_.provider(fallbacks[i]))
-        report(severity::error, join(join(key, "fallbacks"), i),
-               "there is no provider `" + fallbacks[i] + "`" +
-                   name_hint(fallbacks[i], view_.providers, "providers"));
+    check_fallback(key, agent.section);
+  }
+  for (const auto& provider : view_.providers)
+    check_fallback(join("providers", provider.name), provider.section);
+  check_fallback({}, value_);
+  check_fallback("resilience", view_.resilience);
+  const bool in_both = value_.contains("fallback") && view_.resilience.contains("fallback");
+  if (in_both)
+    report(severity::error, "resilience.fallback",
+           "stands at the top of a file too, as `fallback`; keep one of them");
+  view_.fallback = texts(value_.contains("fallback") ? value_ : view_.resilience, "fallback");
+}
+
+// A stand-in that does not exist would be missed when it is needed.
+void configuration::check_fallback(const std::string& section_key, const json::object& section) {
+  const auto key = section_key.empty() ? std::string("fallback") : join(section_key, "fallback");
+  const auto targets = texts(section, "fallback");
+  if (targets.size() > fallback_targets_max)
+    report(severity::error, key,
+           "names " + std::to_string(targets.size()) + " targets; at most " +
+               std::to_string(fallback_targets_max) + " are tried");
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    const auto slash = targets[i].find('/');
+    const auto name = targets[i].substr(0, slash);
+    if (slash != std::string::npos && slash + 1 == targets[i].size())
+      report(severity::error, join(key, i),
+             "names no model behind the slash; write PROVIDER or PROVIDER/MODEL");
+    else if (!view_.provider(name))
+      report(severity::error, join(key, i),
+             "there is no provider `" + name + "`" +
+                 name_hint(name, view_.providers, "providers") +
+                 "; write PROVIDER or PROVIDER/MODEL");
   }
 }
 

@@ -68,6 +68,8 @@ struct settings {
   json::object limits;
   json::object ui;
   json::object plugins;  // [plugin.NAME] by name
+  json::object resilience;
+  std::vector<std::string> fallback;  // PROVIDER or PROVIDER/MODEL
   std::vector<plugin_path> plugin_paths;
   std::vector<std::string> trusted_plugins;
   directories paths;

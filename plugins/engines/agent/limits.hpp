@@ -23,6 +23,7 @@ inline constexpr int window_retries_max = 8;                  // halvings after 
 inline constexpr std::size_t window_bytes_min = 4096;
 inline constexpr int repeats_default = 6;  // same call, same result; half of them bring a warning
 inline constexpr int repeats_max = 1000;
+inline constexpr std::size_t models_counted_max = 64;  // of one session, apart
 inline constexpr std::size_t call_id_bytes_max = 64;  // a longer one is replaced
 inline constexpr int lease_takeovers_max = 3;
 inline constexpr std::int64_t tool_timeout_ms_default =

@@ -31,7 +31,7 @@ void turn::read_request() {
   record_.provider = provider_->name;
   const auto fallback =
       wanted == agent_->provider && !agent_->model.empty() ? agent_->model : provider_->model;
-  record_.model = text_or(request_, "model", fallback);
+  asked_model_ = record_.model = text_or(request_, "model", fallback);
   if (array_or_empty(request_, "input").empty())
     throw failure(status_code::invalid_argument, "starting a turn: there is nothing to say");
   guard_ = repeat_guard(agent_->repeats_max);
@@ -150,6 +150,7 @@ task<void> turn::begin() {
   json::object which{{"id", record_.session}};
   const auto resumed = co_await ask(conversation, "resume", std::move(which));
   const auto& session = object_or_empty(resumed, "session");
+  metadata_ = object_or_empty(session, "metadata");
 
   workspace_ = text_or(ctx_.scope(), "workspace", text_or(session, "workspace"));
   scope_ = scope_text();
@@ -232,6 +233,7 @@ flow turn::on_provider_event(const rai_event& event) {
       return ctx_.emit(event);
     case RAI_EVENT_RESTART:
       partial_text_.clear();
+      usage_text_.clear();
       return ctx_.emit(event);
     case RAI_EVENT_USAGE:
       usage_text_ = to_view(event.text);
@@ -256,7 +258,7 @@ task<json::object> turn::generate() {
     for (const auto& message : messages_) messages.push_back(message);
     json::object body{
         {"stream", true}, {"messages", std::move(messages)}, {"options", options_}};
-    if (!record_.model.empty()) body["model"] = record_.model;
+    if (!asked_model_.empty()) body["model"] = asked_model_;
     if (auto offered = tools_.for_model(); !offered.empty()) body["tools"] = std::move(offered);
     const auto text = json::serialize(body);
     partial_text_.clear();
@@ -265,9 +267,8 @@ task<json::object> turn::generate() {
     spec.on_event = [this](const rai_event& e) { return on_provider_event(e); };
     const auto result = co_await ctx_.call(std::move(spec));
     if (result.ok()) co_return result.object();
-    // What a failed answer has cost counts too.
-    if (!usage_text_.empty()) record_.usage.add(parse_object(usage_text_, "usage"));
     auto problem = result.problem();
+    co_await count_failure(problem);
     const auto* details = problem.details.if_object();
     const bool too_long = details && text_or(*details, "kind") == "context_length";
     if (!too_long || attempt >= window_retries_max || window_bytes_ <= window_bytes_min)
@@ -373,9 +374,8 @@ task<void> turn::play() {
     ctx_.event({{"type", "round"}, {"round", record_.rounds}});
     const auto result = co_await generate();
     co_await read_clock();
-    record_.usage.add(object_or_empty(result, "usage"));
+    co_await count_answer(result);
     record_.finish_reason = text_or(result, "finish_reason", "other");
-    if (const auto model = text_or(result, "model"); !model.empty()) record_.model = model;
     auto parts = array_or_empty(object_or_empty(result, "message"), "parts");
     record_.text = text_of(parts);
     more = co_await answer_calls(std::move(parts));
@@ -450,7 +450,13 @@ task<void> turn::leave(const error* problem) {
   json::object addition;
   if (problem) addition["messages"] = last_words(*problem);
   addition["operations"] = json::array{std::move(release)};
-  addition["changes"] = json::object{{"usage", record_.usage.to_json()}};
+  if (auto spent = spent_.to_json(); !spent.empty()) {
+    spending all;
+    all.add(array_or_empty(metadata_, "usage_by_model"));
+    all.add(spent);
+    metadata_["usage_by_model"] = all.to_json();
+    addition["changes"] = json::object{{"metadata", metadata_}};
+  }
   if (calls_run_ > 0) addition["journal_done"] = true;
   std::optional<error> failed;
   try {
@@ -479,6 +485,8 @@ task<std::string> turn::run() {
     const auto second = current_error();
     ctx_.log(RAI_LOG_ERROR, "storing the end of a turn failed: " + second.message);
   }
+  record_.cost_usd = spent_.cost_usd();
+  record_.usage_by_model = spent_.to_json();
   if (!problem) co_return json::serialize(record_.to_json());
   auto* details = problem->details.if_object();
   json::object all = details ? *details : json::object();

@@ -14,6 +14,7 @@
 #include "answer_format.hpp"
 #include "limits.hpp"
 #include "repeat_guard.hpp"
+#include "spending.hpp"
 #include "tool_catalogue.hpp"
 #include "turn_record.hpp"
 
@@ -47,6 +48,11 @@ class turn {
   task<void> load_window();
   task<void> play();
   task<json::object> generate();
+  task<void> count(json::object request, json::object usage);
+  task<void> count_answer(const json::object& result);
+  task<void> count_failure(const error& problem);
+  task<void> count_spent(json::array spent);
+  json::object price_question(const json::object& who) const;
   task<bool> answer_calls(json::array parts);
   task<bool> ask_for_form();
   void settle_id(json::object& call, std::size_t place);
@@ -83,7 +89,10 @@ class turn {
   tool_catalogue tools_;
   repeat_guard guard_{repeats_default};
   turn_record record_;
-  json::object options_;  // of the requests to the model
+  spending spent_;             // by this turn
+  json::object metadata_;      // of the session, as the turn found it
+  json::object options_;     // of the requests to the model
+  std::string asked_model_;  // in each of them; who answers may have another name
   int rounds_max_ = 0;
   int calls_run_ = 0;
 

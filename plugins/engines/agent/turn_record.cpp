@@ -28,7 +28,9 @@ json::object turn_record::to_json() const {
                    {"rounds", rounds},
                    {"tool_calls", tool_calls},
                    {"permission_denials", denials},
-                   {"usage", usage.to_json()}};
+                   {"usage", usage.to_json()},
+                   {"usage_by_model", usage_by_model}};
+  out["cost_usd"] = cost_usd ? json::value(*cost_usd) : json::value(nullptr);
   if (limit.empty())
     out["limit"] = nullptr;
   else

@@ -1,5 +1,6 @@
 // plugins/engines/agent/turn_record.hpp - what one turn has done so far, as its result tells it.
 #pragma once
+#include <optional>
 #include <rustic/json.hpp>
 #include <string>
 #include <string_view>
@@ -26,6 +27,8 @@ struct turn_record {
   json::array tool_calls;
   json::array denials;
   usage_totals usage;
+  std::optional<double> cost_usd;
+  json::array usage_by_model;  // docs/interfaces/agent.md
 
   json::object to_json() const;
 };

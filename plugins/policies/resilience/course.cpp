@@ -129,8 +129,6 @@ std::optional<circuit_breakers::change> course::failed(const fault& what, std::i
     over_ = true;
   } else if (what.what == remedy::again && !(opened && has_other())) {
     try_again(what, left_ms);
-  } else if (what.what == remedy::setup && at_first()) {
-    over_ = true;
   } else {
     move();
   }

@@ -82,13 +82,26 @@ TEST_CASE("waits grow twofold up to the limit, with full jitter, and the tries e
 TEST_CASE("what is not transient ends it, with a fallback or without") {
   for (const auto& config : {json::object{}, chain_of_two}) {
     road r(config);
-    for (const auto* kind : {"bad_key", "bad_request"}) {
-      auto way = r.start();
-      CHECK(r.go(way) == "a/m");
-      CHECK(r.fail(way, failing(kind)) == "");
-    }
+    auto way = r.start();
+    CHECK(r.go(way) == "a/m");
+    CHECK(r.fail(way, failing("bad_request")) == "");
     CHECK(r.waits.empty());
   }
+}
+
+TEST_CASE("a refused key is never tried again, and the next target is, where there is one") {
+  road alone;
+  auto way = alone.start();
+  CHECK(alone.go(way) == "a/m");
+  CHECK(alone.fail(way, failing("bad_key")) == "");
+  road r(chain_of_two);
+  auto other = r.start();
+  CHECK(r.go(other) == "a/m");
+  CHECK(r.fail(other, failing("bad_key")) == "b/n");
+  CHECK(r.switched);
+  CHECK(r.fail(other, failing("bad_key")) == "");
+  CHECK(r.waits.empty());
+  CHECK(r.circuits->quiet());
 }
 
 TEST_CASE("after text nothing is tried again, unless it is wished") {

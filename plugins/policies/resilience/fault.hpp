@@ -11,7 +11,7 @@ enum class remedy {
   none,       // the request itself, or nothing that another try changes
   again,      // passes by itself: the same target after a wait, then another one
   elsewhere,  // does not pass soon here: another target
-  setup       // this target is not set up: another one, unless it is the one that was called
+  setup       // this target is not set up: another one
 };
 
 struct fault {

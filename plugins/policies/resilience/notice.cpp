@@ -13,7 +13,8 @@ std::string time_in_words(std::int64_t ms) {
 
 json::object retry_event(const std::string& target, const fault& why, std::int64_t wait_ms,
                          int attempt) {
-  return {{"type", "retry"},
+  return {{"type", "notice"},
+          {"about", "retry"},
           {"message", to_utf8(target) + ": " + to_utf8(in_words(why)) + "; trying again in " +
                           time_in_words(wait_ms)},
           {"target", to_utf8(target)},
@@ -26,7 +27,8 @@ json::object fallback_event(const std::string& from, const std::string& to, cons
   std::string message = to_utf8(from) + ": " + to_utf8(in_words(why));
   if (why.retry_after_ms) message += ", free again in " + time_in_words(*why.retry_after_ms);
   message += "; going on with " + to_utf8(to);
-  return {{"type", "fallback"},
+  return {{"type", "notice"},
+          {"about", "fallback"},
           {"message", std::move(message)},
           {"from", to_utf8(from)},
           {"to", to_utf8(to)},

@@ -12,9 +12,9 @@ namespace rustic::resilience {
 // "300 ms", "2.5 s", "40 s", "3 min", "2 h"
 std::string time_in_words(std::int64_t ms);
 
-// {"type": "retry", "message", "target", "kind", "wait_ms", "attempt"}
+// {"type": "notice", "about": "retry", "message", "target", "kind", "wait_ms", "attempt"}
 json::object retry_event(const std::string& target, const fault& why, std::int64_t wait_ms,
                          int attempt);
-// {"type": "fallback", "message", "from", "to", "kind"}
+// {"type": "notice", "about": "fallback", "message", "from", "to", "kind"}
 json::object fallback_event(const std::string& from, const std::string& to, const fault& why);
 }  // namespace rustic::resilience

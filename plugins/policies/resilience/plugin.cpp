@@ -11,7 +11,6 @@ struct resilience_plugin {
                 [this](rustic::context& ctx) { return policy.intercept(ctx); });
     s.coroutine("rustic.resilience/default",
                 [this](rustic::context& ctx) { return policy.status(ctx); });
-    s.raw(std::string(rustic::resilience::policy::wait_target), policy.wait_service());
   }
   std::string save() { return policy.save(); }
   void restore(std::string_view state) { policy.restore(state); }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <memory>
 #include <utility>
 
 #include "limits.hpp"
@@ -15,11 +14,7 @@ namespace {
 constexpr std::string_view provider_prefix = "rustic.provider/";
 constexpr std::string_view tool_prefix = "rustic.tool/";
 
-std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
+constexpr std::string_view timer = "rustic.timer/default";
 
 bool is_blank(std::string_view text) noexcept {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
@@ -38,7 +33,25 @@ struct policy::journey {
   std::optional<error> first, last;
   bool last_is_setup = false;
   json::array told;  // of the attempts that failed
+
+  target asked;       // by the latest attempt
+  std::string usage;  // the newest that it has told
+  json::array spent;  // by the attempts before it, where they told it
+
+  void keep_usage();
 };
+
+// What an answer has cost that nobody will read.
+void policy::journey::keep_usage() {
+  const auto text = std::exchange(usage, {});
+  if (text.empty() || spent.size() >= attempts_told_max) return;
+  try {
+    spent.push_back({{"provider", to_utf8(asked.provider.empty() ? provider : asked.provider)},
+                     {"model", to_utf8(asked.model)},
+                     {"usage", parse_object(text, "usage")}});
+  } catch (const failure&) {  // no usage after all
+  }
+}
 
 policy::policy(const rai_host* host, const json::object& config)
     : host_(host),
@@ -114,13 +127,24 @@ void policy::publish(const std::optional<circuit_breakers::change>& change) {
   host_->publish(host_->self, to_str("rustic.resilience.circuit"), to_str(text));
 }
 
-task<void> policy::wait(context& ctx, std::int64_t wait_ms) {
-  call_spec spec{.target = wait_target, .method = "wait"};
-  spec.timeout_ms = static_cast<std::uint32_t>(
-      std::clamp<std::int64_t>(wait_ms, 1, wait_ms_max + wait_spread_ms));
+// Nothing: there is no time to be had here, and so nothing can be waited for.
+task<std::optional<std::int64_t>> policy::now(context& ctx) {
+  call_spec spec{.target = timer, .method = "now"};
+  const auto told = co_await ctx.call(std::move(spec));
+  if (!told.ok()) co_return std::nullopt;
+  const auto body = told.object();
+  co_return int_or(body, "now_ms");
+}
+
+task<void> policy::wait(context& ctx, journey& on, std::int64_t wait_ms) {
+  const json::object wanted{{"ms", wait_ms}};
+  const auto body = json::serialize(wanted);
+  call_spec spec{.target = timer, .method = "wait", .body = body};
   const auto waited = co_await ctx.call(std::move(spec));
+  if (waited.ok()) co_return;
+  on.way->abandoned();
   if (ctx.cancelled()) throw failure(status_code::cancelled, "the call was cancelled");
-  if (waited.status != status_code::deadline_exceeded) throw failure(waited.problem());
+  throw failure(on.last ? *on.last : waited.problem());
 }
 
 // One attempt with the target at which the journey stands.
@@ -162,10 +186,13 @@ task<call_result> policy::send(context& ctx, journey& on) {
     ctx.emit(make_event(RAI_EVENT_RESTART, {}, 0, on.attempts + 1));
     on.emitted = false;
   }
+  on.keep_usage();
+  if (on.way) on.asked = on.way->at();
   ++on.attempts;
   on.said = false;
   spec.on_event = [&ctx, &on](const rai_event& event) {
     on.emitted = true;
+    if (event.kind == RAI_EVENT_USAGE) on.usage = to_view(event.text);
     if (!on.said && (event.kind == RAI_EVENT_OUTPUT ||
                      (event.kind == RAI_EVENT_TEXT && !is_blank(to_view(event.text)))))
       on.said = true;
@@ -186,11 +213,15 @@ task<std::string> policy::carry(context& ctx) {
   on.tool = in.target.starts_with(tool_prefix);
   on.generate = !on.tool && in.method == "generate";
   on.provider = in.target.substr(in.target.find('/') + 1);
+  std::optional<std::int64_t> at_ms;
   // Where nothing has failed lately there is nothing to decide, and the request is not read.
-  if (!on.tool && !is_easy(ctx)) begin(ctx, on);
+  if (!on.tool && !is_easy(ctx)) {
+    begin(ctx, on);
+    at_ms = co_await now(ctx);
+  }
   for (;;) {
-    if (on.way) {
-      const auto step = on.way->next(now_ms(), ctx.info().deadline_ms);
+    if (on.way && at_ms) {
+      const auto step = on.way->next(*at_ms, ctx.info().deadline_ms);
       if (step.what == course::act::give_up) give_up(on);
       if (step.what == course::act::wait) {
         if (!step.silent) {
@@ -198,7 +229,8 @@ task<std::string> policy::carry(context& ctx) {
                                          static_cast<int>(on.attempts) + 1);
           tell(ctx, on, event, "rustic.resilience.retry");
         }
-        co_await wait(ctx, step.wait_ms);
+        co_await wait(ctx, on, step.wait_ms);
+        at_ms = co_await now(ctx);
         continue;
       }
       if (step.switched) {
@@ -209,10 +241,10 @@ task<std::string> policy::carry(context& ctx) {
     }
     auto result = co_await send(ctx, on);
     if (result.ok()) {
-      if (!on.way) co_return std::move(result.body);
-      publish(on.way->succeeded());
-      if (on.way->at().provider == on.provider) co_return std::move(result.body);
-      co_return signed_by(result.body, on.way->at().provider);
+      if (on.way) publish(on.way->succeeded());
+      const bool elsewhere = on.way && !on.way->at_first();
+      if (!elsewhere && on.spent.empty()) co_return std::move(result.body);
+      co_return signed_by(result.body, elsewhere ? &on.way->at() : nullptr, std::move(on.spent));
     }
     auto problem = result.problem();
     if (ctx.cancelled() || problem.code == status_code::cancelled) {
@@ -226,15 +258,24 @@ task<std::string> policy::carry(context& ctx) {
       if (what.what == remedy::none) throw failure(std::move(problem));
       begin(ctx, on);
     }
-    if (on.told.size() < attempts_told_max)
-      on.told.push_back({{"target", to_utf8(on.way->at().name())},
-                         {"kind", to_utf8(what.kind)},
-                         {"status", status_name(problem.code)}});
-    on.last_is_setup = what.what == remedy::setup;
-    if (!on.first) on.first = problem;
-    on.last = std::move(problem);
-    publish(on.way->failed(what, now_ms(), ctx.info().deadline_ms, on.said));
+    at_ms = co_await now(ctx);
+    if (!at_ms) {
+      on.way->abandoned();
+      throw failure(std::move(problem));
+    }
+    note_failure(on, std::move(problem), what);
+    publish(on.way->failed(what, *at_ms, ctx.info().deadline_ms, on.said));
   }
+}
+
+void policy::note_failure(journey& on, error problem, const fault& what) {
+  if (on.told.size() < attempts_told_max)
+    on.told.push_back({{"target", to_utf8(on.way->at().name())},
+                       {"kind", to_utf8(what.kind)},
+                       {"status", status_name(problem.code)}});
+  on.last_is_setup = what.what == remedy::setup;
+  if (!on.first) on.first = problem;
+  on.last = std::move(problem);
 }
 
 // With the error of the last target, or the first one's when the last was never set up.
@@ -252,8 +293,16 @@ void policy::give_up(journey& on) {
     out.details = json::object{{"kind", "circuit_open"}};
     throw failure(std::move(out));
   }
-  if (on.told.size() < 2) throw failure(std::move(*on.last));
   auto out = on.last_is_setup ? std::move(*on.first) : std::move(*on.last);
+  if (!out.details.is_object()) out.details = json::object();
+  auto& details = out.details.as_object();
+  // Who told the newest usage, for whoever counts it.
+  if (!on.usage.empty() && !on.asked.provider.empty()) {
+    details["provider"] = to_utf8(on.asked.provider);
+    details["model"] = to_utf8(on.asked.model);
+  }
+  if (!on.spent.empty()) details["spent"] = std::move(on.spent);
+  if (on.told.size() < 2) throw failure(std::move(out));
   std::string others;
   const auto shown = on.last_is_setup ? on.way->first().name() : on.way->at().name();
   std::size_t here = 0;
@@ -269,8 +318,7 @@ void policy::give_up(journey& on) {
   }
   if (here > 1) out.message += " (tried " + std::to_string(here) + " times)";
   out.message += others;
-  if (!out.details.is_object()) out.details = json::object();
-  out.details.as_object()["attempts"] = std::move(on.told);
+  details["attempts"] = std::move(on.told);
   throw failure(std::move(out));
 }
 
@@ -305,41 +353,14 @@ task<std::string> policy::status(context& ctx) {
     throw failure(status_code::unimplemented,
                   "rustic.resilience has no method " + ctx.request().method, "it has: status");
   json::array circuits;
-  for (const auto& one : circuits_.list(now_ms()))
+  const auto at_ms = co_await now(ctx);
+  for (const auto& one : circuits_.list(at_ms.value_or(0)))
     circuits.push_back({{"target", to_utf8(one.target)},
                         {"state", state_name(one.state)},
                         {"failures", one.failures},
                         {"retry_in_ms", one.wait_ms}});
   const json::object out{{"circuits", std::move(circuits)}};
   co_return json::serialize(out);
-}
-
-rai_service policy::wait_service() noexcept {
-  struct waiter {
-    const rai_host* host;
-    rai_call call;
-  };
-  rai_service out{};
-  out.struct_size = sizeof(out);
-  out.self = this;
-  out.call = [](void* self, const rai_request*, rai_call call, rai_op* op) {
-    const auto* host = static_cast<policy*>(self)->host_;
-    auto* made = new (std::nothrow) waiter{host, call};
-    if (!made) {
-      host->finish(host->self, call, RAI_RESOURCE_EXHAUSTED, to_str(R"({"message":"no memory"})"));
-      return;
-    }
-    op->struct_size = sizeof(rai_op);
-    op->self = made;
-    op->cancel = [](void* me) {
-      const auto& one = *static_cast<waiter*>(me);
-      one.host->finish(one.host->self, one.call, RAI_CANCELLED,
-                       to_str(R"({"message":"the wait is over"})"));
-    };
-    op->resume = nullptr;
-    op->release = [](void* me) { delete static_cast<waiter*>(me); };
-  };
-  return out;
 }
 
 std::string policy::save() const {

@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <rustic/call.hpp>
 #include <string>
 #include <string_view>
@@ -13,13 +14,11 @@
 
 namespace rustic::resilience {
 
-// Waits are calls that only their timeout or their cancellation ends: no thread and no timer of its
-// own, and Ctrl-C ends them at once.
+// Time comes from rustic.timer: no thread and no clock of its own, and a cancelled wait ends at
+// once.
 // Threads: any; calls run side by side. Lives as long as the plugin.
 class policy {
  public:
-  static constexpr std::string_view wait_target = "rustic.resilience-wait/default";
-
   // Throws failure(INVALID_ARGUMENT) for a configuration that cannot be read.
   policy(const rai_host* host, const json::object& config);
 
@@ -27,7 +26,6 @@ class policy {
   task<std::string> intercept(context& ctx);
   // Serves rustic.resilience/default: `status`.
   task<std::string> status(context& ctx);
-  rai_service wait_service() noexcept;
 
   // The circuits, for the generation that replaces this one.
   std::string save() const;
@@ -40,7 +38,9 @@ class policy {
   task<std::string> carry(context& ctx);
   task<call_result> send(context& ctx, journey& on);
   bool is_easy(context& ctx);
-  task<void> wait(context& ctx, std::int64_t wait_ms);
+  task<std::optional<std::int64_t>> now(context& ctx);
+  task<void> wait(context& ctx, journey& on, std::int64_t wait_ms);
+  void note_failure(journey& on, error problem, const fault& what);
   void begin(context& ctx, journey& on);
   void tell(context& ctx, journey& on, const json::object& event, std::string_view topic);
   void publish(const std::optional<circuit_breakers::change>& change);

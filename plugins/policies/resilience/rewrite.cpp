@@ -66,9 +66,13 @@ rewritten rewrite(std::string_view body, const target& to) {
   return {json::serialize(request), static_cast<std::int64_t>(bytes) / bytes_per_token};
 }
 
-std::string signed_by(std::string_view result, const std::string& provider) {
+std::string signed_by(std::string_view result, const target* by, json::array spent) {
   auto object = parse_object(result, "result");
-  object["provider"] = provider;
+  if (by) {
+    object["provider"] = to_utf8(by->provider);
+    object["asked_model"] = to_utf8(by->model);
+  }
+  if (!spent.empty()) object["spent"] = std::move(spent);
   return json::serialize(object);
 }
 }  // namespace rustic::resilience

@@ -16,6 +16,7 @@ struct rewritten {
 // and no larger answer than its window has room for. Throws failure for a body that is no object.
 rewritten rewrite(std::string_view body, const target& to);
 
-// A result, with the name of the provider that gave it.
-std::string signed_by(std::string_view result, const std::string& provider);
+// A result with the name of who gave it, where that is not who was called (null: it is), and with
+// what the attempts before it have cost.
+std::string signed_by(std::string_view result, const target* by, json::array spent);
 }  // namespace rustic::resilience

@@ -63,5 +63,9 @@ TEST_CASE("what is no request is refused, and odd ones are passed on") {
 }
 
 TEST_CASE("a result names who gave it") {
-  CHECK(signed_by(R"({"model":"x"})", "b") == R"({"model":"x","provider":"b"})");
+  const target by{"b", "bm", 0};
+  CHECK(signed_by(R"({"model":"x"})", &by, {}) ==
+        R"({"model":"x","provider":"b","asked_model":"bm"})");
+  CHECK(signed_by(R"({"model":"x"})", nullptr, {json::object{{"provider", "a"}}}) ==
+        R"({"model":"x","spent":[{"provider":"a"}]})");
 }
