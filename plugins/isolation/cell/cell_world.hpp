@@ -47,7 +47,8 @@ inline bool eventually(const std::function<bool()>& holds, int seconds = 30) {
 // Neither gone nor a zombie.
 inline bool runs(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string text((std::istreambuf_iterator<char>(file)), {});
+  std::string text;
+  std::getline(file, text);  // of one that goes away meanwhile nothing can be read
   const auto end = text.rfind(')');
   return end != std::string::npos && text[end + 2] != 'Z' && text[end + 2] != 'X';
 }
