@@ -9,6 +9,7 @@
 #include "host/cli/arguments.hpp"
 #include "host/cli/attachment.hpp"
 #include "host/cli/chat.hpp"
+#include "host/cli/cost_report.hpp"
 #include "host/cli/demo.hpp"
 #include "host/cli/limits.hpp"
 #include "host/cli/line_editor.hpp"
@@ -39,7 +40,7 @@ constexpr slash_command slash_commands[] = {
     {"/plugins", "", "list the plugins"},
     {"/plugin", "WHAT ID", "reload a plugin, or accept a new file"},
     {"/permissions", "[MODE]", "show or change the permission mode"},
-    {"/cost", "", "show the tokens of this session"},
+    {"/cost", "", "show what this session has used and cost"},
 };
 constexpr std::string_view permission_modes[] = {"default", "accept-edits", "read-only", "bypass"};
 
@@ -98,7 +99,8 @@ class conversation_loop {
   repl_plugins plugins_;
   std::string session_;              // empty until the first words of a new one
   std::vector<std::string> listed_;  // sessions, as /sessions numbered them
-  json::object used_;                // tokens of this run
+  std::size_t turns_ = 0;                // of this run
+  std::optional<double> spent_usd_ = 0;  // in them; nothing: not known
 };
 
 completion conversation_loop::offers(const std::string& before) {
@@ -218,12 +220,24 @@ void conversation_loop::list_tools() {
 }
 
 void conversation_loop::show_cost() {
-  if (used_.empty()) return say("Nothing has been used yet.");
-  std::vector<std::vector<std::string>> rows;
-  for (const auto& [key, value] : used_)
-    rows.push_back({std::string(key), std::to_string(value.as_int64())});
-  std::fputs(to_table({"TOKENS", "COUNT"}, rows, 0).c_str(), stdout);
-  say("Since this program began. No price is known for the model.");
+  json::array used;
+  if (!session_.empty()) {
+    const auto found =
+        with_.runtime().call("rustic.conversation/default", "get", {{"id", session_}});
+    const auto& metadata = object_or_empty(object_or_empty(found, "session"), "metadata");
+    used = array_or_empty(metadata, "usage_by_model");
+  }
+  if (used.empty()) say("Nothing has been used in this session yet.");
+  const auto price = [this](std::string_view provider,
+                            std::string_view model) -> std::optional<json::object> {
+    const auto told = with_.runtime().call("rustic.price/default", "price",
+                                           {{"provider", provider}, {"model", model}});
+    const auto* known = find(told, "price");
+    if (!known || !known->is_object()) return std::nullopt;
+    return known->get_object();
+  };
+  if (!used.empty()) std::fputs(cost_report(used, price, terminal_width()).c_str(), stdout);
+  if (turns_ > 0) say("Since the program began: " + dollars(spent_usd_) + ".");
 }
 
 void conversation_loop::resume(const std::string& which) {
@@ -356,8 +370,14 @@ exit_code conversation_loop::take_turn(const std::string& text) {
   report.begin(session_, turn_);
   const auto end = run_turn(with_, session_, std::move(parts), turn_, &desk_, report, signals_);
   report_ = nullptr;
-  for (const auto& [key, value] : object_or_empty(end.result, "usage"))
-    used_[key] = int_or(used_, key) + (value.is_int64() ? value.get_int64() : 0);
+  if (!array_or_empty(end.result, "usage_by_model").empty()) {
+    ++turns_;
+    const auto* cost = find(end.result, "cost_usd");
+    if (spent_usd_ && cost && cost->is_number())
+      *spent_usd_ += cost->to_number<double>();
+    else
+      spent_usd_.reset();
+  }
   return end.code;
 }
 

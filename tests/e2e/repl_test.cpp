@@ -146,7 +146,7 @@ TEST_CASE("the commands") {
   CHECK(has(w.run("/permissions", "The permission mode is"), "default"));
   CHECK(has(w.run("/permissions read-only", "is now"), "read-only"));
   CHECK(has(w.run("first question", "Answer one."), "Answer one."));
-  CHECK(has(w.run("/cost", "TOKENS"), "input_tokens"));
+  CHECK(has(w.run("/cost", "Since the program began"), "openai/fake-model"));
   CHECK(has(w.run("/new", "new session begins"), ""));
   CHECK(has(w.run("/model", "The model is"), "fake-model"));
   CHECK(has(w.run("/model other-model", "From now on"), "other-model"));
