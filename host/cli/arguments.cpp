@@ -284,6 +284,15 @@ class command_line {
     agents.require_subcommand(1);
     add_list_output(add(agents, "list", "List the configured agents", command::agents_list),
                     out_.json);
+    auto& models = add(app_, "models", "List the models that the providers offer", command::models);
+    models.add_option("--provider", out_.subject, "Ask this one alone")
+        ->check(not_empty())
+        ->type_name("NAME");
+    add_list_output(models, out_.json);
+    auto& doctor = add(app_, "doctor", "Look for what keeps the program from working",
+                       command::doctor);
+    doctor.add_flag("--try", out_.try_them, "Ask each provider, too");
+    add_list_output(doctor, out_.json);
     add(app_, "trust", "Let this directory's project configuration take effect", command::trust);
     add(app_, "untrust", "Take that back", command::untrust);
     auto& completion = add(app_, "completion", "Print a completion script", command::completion);

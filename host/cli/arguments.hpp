@@ -37,6 +37,8 @@ enum class command {
   plugin_doctor,
   tools_list,
   agents_list,
+  models,
+  doctor,
   trust,
   untrust,
   completion,
@@ -70,6 +72,7 @@ struct arguments {
   std::string file;                 // of session export; empty: standard output
   std::int64_t limit = 0;           // of lists; 0: the default
   bool all = false;                 // sessions of every workspace
+  bool try_them = false;            // of doctor: ask the providers
   bool force = false;               // delete without asking; replace another plugin
   validate_options validate;
   new_plugin_options new_plugin;

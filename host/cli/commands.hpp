@@ -15,6 +15,8 @@ exit_code plugin_command(program& with, const arguments& given);
 exit_code plugin_validate_command(program& with, const arguments& given);
 exit_code plugin_new_command(program& with, const arguments& given);
 exit_code list_command(program& with, const arguments& given);  // tools and agents
+exit_code models_command(program& with, const arguments& given, signal_watch& signals);
+exit_code doctor_command(program& with, const arguments& given, signal_watch& signals);
 exit_code trust_command(program& with, const arguments& given);
 exit_code completion_command(const arguments& given);
 }  // namespace rustic::cli

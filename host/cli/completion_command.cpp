@@ -26,15 +26,16 @@ _rustic_ai() {
   esac
   local words=
   case $command in
-    "") words="chat run demo session config plugin tools agents trust untrust completion" ;;
+    "") words="chat run demo session config plugin tools agents models doctor trust untrust completion" ;;
     session) [ -z "$sub" ] && words="list show resume export delete" ;;
     config) [ -z "$sub" ] && words="init show get set explain validate path" ;;
     plugin) [ -z "$sub" ] && words="list info install remove enable disable reload validate new doctor" ;;
     tools|agents) [ -z "$sub" ] && words="list" ;;
+    doctor) words="--try" ;;
     completion) words="bash zsh fish" ;;
   esac
   case $current in
-    -*) words="--help --version --config --set --plugin-dir --directory --log-level --log-file --log-format --verbose --no-color --agent --provider --model --session --continue --system --max-rounds --permission-mode --record --replay --tools --output --quiet --prompt" ;;
+    -*) words="--help --version --config --set --plugin-dir --directory --log-level --log-file --log-format --verbose --no-color --agent --provider --model --session --continue --system --max-rounds --permission-mode --record --replay --tools --output --quiet --prompt --try" ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
 }
@@ -47,10 +48,11 @@ _rustic_ai() {
   local -a commands options
   commands=(chat:'answer one prompt' run:'begin a conversation' demo:'play a recorded conversation'
     session:'sessions' config:'configuration' plugin:'plugins' tools:'tools' agents:'agents'
+    models:'list models' doctor:'look for problems'
     trust:'trust this project' untrust:'take that back' completion:'completion script')
   options=(--help --version --config --set --plugin-dir --directory --log-level --log-file --log-format
     --verbose --no-color --agent --provider --model --session --continue --system --max-rounds
-    --permission-mode --record --replay --tools --output --quiet --prompt)
+    --permission-mode --record --replay --tools --output --quiet --prompt --try)
   case $words[CURRENT-1] in
     --output|-o) compadd text json stream-json; return ;;
     --permission-mode) compadd default accept-edits read-only bypass; return ;;
@@ -75,7 +77,7 @@ _rustic_ai "$@"
 )script";
 
 constexpr const char* fish_script = R"script(# fish completion for rustic-ai; put it into ~/.config/fish/completions/rustic-ai.fish
-set -l commands chat run demo session config plugin tools agents trust untrust completion
+set -l commands chat run demo session config plugin tools agents models doctor trust untrust completion
 complete -c rustic-ai -f
 complete -c rustic-ai -n "not __fish_seen_subcommand_from $commands" -a "$commands"
 complete -c rustic-ai -n "__fish_seen_subcommand_from session" -a "list show resume export delete"
@@ -95,6 +97,7 @@ complete -c rustic-ai -s C -l directory -x -a "(__fish_complete_directories)" -d
 complete -c rustic-ai -l config -r -F -d "Configuration file"
 complete -c rustic-ai -l log-level -x -a "trace debug info warn error off"
 complete -c rustic-ai -l scope -x -a "user project"
+complete -c rustic-ai -n "__fish_seen_subcommand_from doctor" -l try -d "Ask each provider"
 complete -c rustic-ai -s q -l quiet -d "Only the answer"
 complete -c rustic-ai -s v -l verbose -d "Show the log"
 )script";

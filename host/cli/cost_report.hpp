@@ -17,8 +17,8 @@ std::string dollar_figure(std::optional<double> usd);
 using price_question = std::function<std::optional<json::object>(std::string_view provider,
                                                                  std::string_view model)>;
 
-// `usage_by_model` as docs/output.md says: a table, its sum, and each model's rates. Fits 60 columns
-// but for long names of models, which stand last.
+// `usage_by_model` as docs/output.md says: a table, its sum, and each model's rates. Fits 60
+// columns but for long names of models, which stand last.
 std::string cost_report(const json::array& usage_by_model, const price_question& price,
                         std::size_t width);
 }  // namespace rustic::cli

@@ -18,5 +18,8 @@ inline constexpr std::size_t tool_output_lines_shown_max = 10;   // of one call
 inline constexpr std::size_t tool_output_line_bytes_max = 4096;
 inline constexpr std::size_t sessions_listed_max = 30;
 inline constexpr std::size_t plugin_name_bytes_max = 48;  // also a tool's, that may have 64
+inline constexpr std::uint32_t provider_answer_ms_max = 15'000;  // of models and doctor
+inline constexpr std::size_t models_shown_max = 5000;            // of one provider
+inline constexpr std::uint64_t disk_free_bytes_min = 64u << 20;  // below it doctor warns
 inline constexpr std::int64_t rounds_max = 10'000;
 }  // namespace rustic::cli

@@ -59,6 +59,10 @@ exit_code run(program& with, const arguments& given, signal_watch& signals) {
     case command::tools_list:
     case command::agents_list:
       return list_command(with, given);
+    case command::models:
+      return models_command(with, given, signals);
+    case command::doctor:
+      return doctor_command(with, given, signals);
     case command::trust:
     case command::untrust:
       return trust_command(with, given);
@@ -117,6 +121,8 @@ int main(int count, char** words) {
     else
       print_error(problem);
     if (problem.code == status_code::invalid_argument) return static_cast<int>(exit_code::usage);
+    if (problem.code == status_code::cancelled && problem.message == "terminated")
+      return static_cast<int>(exit_code::terminated);
     return static_cast<int>(exit_code_of(problem));
   }
 }

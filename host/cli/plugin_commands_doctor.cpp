@@ -6,37 +6,15 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
+#include "host/cli/finding.hpp"
 #include "host/cli/plugin_commands.hpp"
 #include "host/cli/plugin_survey.hpp"
-#include "host/cli/terminal.hpp"
 
 namespace rustic::cli {
 namespace {
 namespace fs = std::filesystem;
-
-enum class gravity { good, note, problem };
-
-struct finding {
-  gravity how;
-  std::string subject;
-  std::string text;
-  std::string hint;
-};
-
-std::string_view word(gravity how) {
-  switch (how) {
-    case gravity::good:
-      return "ok";
-    case gravity::note:
-      return "note";
-    case gravity::problem:
-      return "problem";
-  }
-  return "";
-}
 
 class examination {
  public:
@@ -175,28 +153,11 @@ void examination::private_copies() {
 }
 }  // namespace
 
+std::vector<finding> plugin_findings(program& with) { return examination(with).findings(); }
+
 exit_code plugin_doctor(program& with, const arguments& given) {
-  const examination done(with);
-  bool good = true;
-  json::array list;
-  for (const auto& one : done.findings()) {
-    good = good && one.how != gravity::problem;
-    if (given.json) {
-      list.push_back({{"level", word(one.how)},
-                      {"subject", one.subject},
-                      {"message", one.text},
-                      {"hint", one.hint}});
-      continue;
-    }
-    std::printf("%-8s %s: %s\n", std::string(word(one.how)).c_str(), visible(one.subject).c_str(),
-                visible(one.text).c_str());
-    if (!one.hint.empty()) std::printf("%-8s %s\n", "", visible(one.hint).c_str());
-  }
-  if (given.json)
-    std::printf("%s\n",
-                json::serialize(json::object{{"healthy", good}, {"findings", list}}).c_str());
-  else
-    std::puts(good ? "Nothing keeps plugins from working." : "There are problems.");
+  const bool good = print_findings(plugin_findings(with), given.json,
+                                   "Nothing keeps plugins from working.", "There are problems.");
   return good ? exit_code::done : exit_code::configuration;
 }
 }  // namespace rustic::cli

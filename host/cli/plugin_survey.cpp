@@ -12,7 +12,8 @@ namespace {
 // What the program itself offers.
 constexpr std::string_view program_targets[] = {"rustic.clock/default", "rustic.id/default",
                                                 "rustic.secret/default", "rustic.ask/default",
-                                                "rustic.storage/default"};
+                                                "rustic.storage/default", "rustic.timer/default",
+                                                "rustic.price/default"};
 
 std::set<std::string, std::less<>> offered_targets(const std::vector<surveyed_plugin>& plugins) {
   std::set<std::string, std::less<>> out(std::begin(program_targets), std::end(program_targets));

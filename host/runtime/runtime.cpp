@@ -59,11 +59,20 @@ runtime::runtime(options with)
       kernel_(kernel_options_for(options_, timer_)),
       keeper_(options_, kernel_, [this] { timer_.wake_for_housekeeping(); }),
       loader_(kernel_, loader_settings()),
-      services_(kernel_) {
+      services_(kernel_),
+      circuits_(circuit_directory(options_), [this] { timer_.wake_for_housekeeping(); }) {
   timer_.serve(kernel_, [this] {
     loader_.reap();
     keeper_.write_deaths();
+    circuits_.write();
   });
+  const auto told = kernel_.events().subscribe(
+      "rustic.resilience.circuit",
+      [](void* self, rai_str, rai_str body) {
+        static_cast<circuit_notes*>(self)->take(to_view(body));
+      },
+      &circuits_);
+  circuit_events_ = kernel::subscription(kernel_.events(), told);
   provide_timer(services_, timer_);
   provide_basics(services_, options_.resolve_secret, {"http"});
   add_plugins();
@@ -107,6 +116,12 @@ runtime::~runtime() {
     if (options_.log)
       options_.log(RAI_LOG_WARN, left, 0, "calls were still running when the program ended");
   timer_.stop();
+  circuits_.write();
+}
+
+std::filesystem::path circuit_directory(const options& with) {
+  if (with.state_directory.empty()) return {};
+  return with.state_directory / "circuits";
 }
 
 // Providers that the environment offers, made to fit the plugins that are there.
@@ -297,11 +312,12 @@ std::string runtime::configuration_of(const kernel::abi::manifest& about) const 
 }
 
 std::unique_ptr<root_call> runtime::start(std::string_view target, std::string_view method,
-                                          const json::object& body, const json::object& context) {
+                                          const json::object& body, const json::object& context,
+                                          std::uint32_t timeout_ms) {
   json::object own = context;
   if (!own.contains("principal")) own["principal"] = "user";
   return std::make_unique<root_call>(kernel_, target, method, json::serialize(body),
-                                     json::serialize(own));
+                                     json::serialize(own), timeout_ms);
 }
 
 json::object runtime::call(std::string_view target, std::string_view method,

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "host/runtime/circuit_notes.hpp"
 #include "host/runtime/host_services.hpp"
 #include "host/runtime/options.hpp"
 #include "host/runtime/plugin_keeper.hpp"
@@ -30,8 +31,10 @@ class runtime {
 
   // Starts a call of the program's own. `context` is the root context; see
   // docs/interfaces/README.md.
+  // `timeout_ms` 0: none.
   std::unique_ptr<root_call> start(std::string_view target, std::string_view method,
-                                   const json::object& body, const json::object& context = {});
+                                   const json::object& body, const json::object& context = {},
+                                   std::uint32_t timeout_ms = 0);
   // The same, waiting: the result, or failure.
   json::object call(std::string_view target, std::string_view method, const json::object& body,
                     const json::object& context = {});
@@ -65,5 +68,11 @@ class runtime {
   plugin_keeper keeper_;
   kernel::abi::loader loader_;
   host_services services_;
+  circuit_notes circuits_;
+  kernel::subscription circuit_events_;
 };
+
+// Where circuit_notes keeps its files; empty when there is no directory for state.
+std::filesystem::path circuit_directory(const options& with);
+
 }  // namespace rustic::runtime
