@@ -79,7 +79,8 @@ void examination::configuration() {
         problem.key.empty() ? "" : "rustic-ai config explain " + problem.key);
   if (const auto& project = configuration.project(); project && !project->trusted)
     say(gravity::note, "configuration",
-        project->file.string() + " is not trusted and has no effect", "read it, then: rustic-ai trust");
+        project->file.string() + " is not trusted and has no effect",
+        "read it, then: rustic-ai trust");
 }
 
 // Where the key comes from. Never the key.
