@@ -180,7 +180,7 @@ void plugin_keeper::watch(std::function<void(plugin_notice)> told) {
     if (!options_.plugin_directories[i].shipped) watched.push_back(directories_[i]);
   watcher_ = std::make_unique<plugin_watcher>(
       std::move(watched), file_.file(),
-      [this](const plugin_watcher::busy_files& busy) { return look(busy); });
+      [this](const plugin_watcher::ask_busy& ask_busy) { return look(ask_busy); });
 }
 
 void plugin_keeper::stop_watching() { watcher_.reset(); }
@@ -190,7 +190,7 @@ void plugin_keeper::look_again_in(std::chrono::milliseconds time) {
 }
 
 std::optional<std::chrono::milliseconds> plugin_keeper::look(
-    const plugin_watcher::busy_files& busy) {
+    const plugin_watcher::ask_busy& ask_busy) {
   std::scoped_lock lock(work_mutex_);
   again_.reset();
   try {
@@ -201,6 +201,7 @@ std::optional<std::chrono::milliseconds> plugin_keeper::look(
       ledger_ = std::move(now);
     }
     const auto found = kernel::abi::find_plugins(directories_);
+    const auto busy = ask_busy();
     follow_ledger(before, found);
     const auto known = loader_->list();
     for (const auto& file : found) {

@@ -22,6 +22,7 @@ constexpr std::uint32_t of_plugins = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN
                                      IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | gone;
 constexpr std::uint32_t of_ledger = IN_MOVED_TO | gone;
 constexpr std::uint32_t of_ancestor = IN_CREATE | IN_MOVED_TO | gone;
+constexpr int looks_in_a_row_max = 16;
 constexpr int arm_tries_max = 8;  // while somebody makes and removes the directory
 constexpr std::size_t event_bytes_max = 16u * 1024;
 
@@ -116,6 +117,7 @@ void plugin_watcher::note(const watched& from, std::uint32_t mask, const std::st
   }
   if (!from.plugins || !is_plugin_name(name)) return;
   const auto path = from.directory / name;
+  changed_.insert(path);
   if ((mask & IN_CREATE) != 0 && !is_complete_link(path)) {
     busy_.insert(path);
   } else if ((mask & IN_MODIFY) != 0) {
@@ -151,9 +153,26 @@ bool plugin_watcher::take_events() {
   return look_due || arm_due;
 }
 
+// Whatever the look found in a directory has told of itself before it was found.
+std::optional<std::chrono::milliseconds> plugin_watcher::call_look() {
+  std::optional<std::chrono::milliseconds> again;
+  for (int rounds = 0; rounds < looks_in_a_row_max; ++rounds) {
+    look_again_ = false;
+    changed_.clear();
+    again = look_([this] {
+      if (take_events()) look_again_ = true;
+      busy_files out = busy_;
+      out.insert(changed_.begin(), changed_.end());
+      return out;
+    });
+    if (!look_again_) return again;
+  }
+  return std::chrono::milliseconds(0);  // after whoever wants this thread to end
+}
+
 void plugin_watcher::run() {
   using clock = std::chrono::steady_clock;
-  auto again = look_(busy_);
+  auto again = call_look();
   auto due = clock::now() + again.value_or(std::chrono::milliseconds(0));
   for (;;) {
     int timeout_ms = -1;
@@ -166,7 +185,7 @@ void plugin_watcher::run() {
     if (ready > 0 && set[0].revents != 0) return;
     const bool changed = ready > 0 && set[1].revents != 0 && take_events();
     if (!changed && !(again && clock::now() >= due)) continue;
-    again = look_(busy_);
+    again = call_look();
     due = clock::now() + again.value_or(std::chrono::milliseconds(0));
   }
 }

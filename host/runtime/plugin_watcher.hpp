@@ -19,9 +19,11 @@ class plugin_watcher {
  public:
   // Files that somebody is writing now: not to be looked at before they are closed.
   using busy_files = std::set<std::filesystem::path>;
+  // To be asked after the directories were read: what was seen of these files may be half of them.
+  using ask_busy = std::function<busy_files()>;
   // Called once at the beginning and after every change, on the watcher's thread. What it returns
   // is when it wants to be called again without a change.
-  using look = std::function<std::optional<std::chrono::milliseconds>(const busy_files&)>;
+  using look = std::function<std::optional<std::chrono::milliseconds>(const ask_busy&)>;
 
   // Throws failure when the kernel refuses to tell of changes.
   plugin_watcher(std::vector<std::filesystem::path> directories, std::filesystem::path ledger,
@@ -41,6 +43,7 @@ class plugin_watcher {
   void arm();
   void arm_directory(const std::filesystem::path& directory, const std::string& file);
   bool take_events();
+  std::optional<std::chrono::milliseconds> call_look();
   void note(const watched& from, std::uint32_t mask, const std::string& name, bool& look_due,
             bool& arm_due);
 
@@ -51,6 +54,8 @@ class plugin_watcher {
   int stop_ = -1;
   std::map<int, watched> watches_;
   busy_files busy_;
+  busy_files changed_;  // since the look began
+  bool look_again_ = false;
   std::thread thread_;
 };
 }  // namespace rustic::runtime
