@@ -1,5 +1,7 @@
 #include "line_model.hpp"
 
+#include <charconv>
+
 namespace line_model_plugin {
 using namespace rustic;
 
@@ -33,6 +35,22 @@ std::string to_http(const settings& with, std::string_view method, std::string_v
   // The key itself is known to the transport alone; here it is a reference.
   if (!with.api_key.empty()) out.headers.push_back({"Authorization", "Bearer ", with.api_key});
   return to_text(out);
+}
+
+void exchange::head(std::uint64_t http_status, std::string_view text) {
+  http_status_ = http_status;
+  if (http_status == 200) return;
+  const auto all = parse_object(text, "the head of the answer");
+  for (const auto& one : array_or_empty(all, "headers")) {
+    if (!one.is_array() || one.get_array().size() != 2) continue;
+    const auto& [name, value] = std::pair{one.get_array()[0], one.get_array()[1]};
+    if (name != "retry-after" || !value.is_string()) continue;
+    std::int64_t seconds = 0;
+    const std::string_view digits = value.get_string();
+    const auto end = digits.data() + digits.size();
+    if (std::from_chars(digits.data(), end, seconds).ptr == end && seconds > 0)
+      retry_after_ms_ = std::min(seconds, retry_after_s_max) * 1000;
+  }
 }
 
 std::string exchange::feed(std::string_view bytes) {
@@ -115,6 +133,7 @@ failure exchange::problem(const std::optional<error>& cause) const {
     details["partial"] = to_object(partial);
   }
   out.details = std::move(details);
+  if (retry_after_ms_) out.retry_after_ms = retry_after_ms_;
   return failure(out);
 }
 }  // namespace line_model_plugin

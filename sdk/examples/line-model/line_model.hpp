@@ -15,6 +15,8 @@ namespace line_model_plugin {
 inline constexpr std::size_t line_bytes_max = std::size_t{1} << 20;
 inline constexpr std::size_t error_bytes_max = 4096;  // of what a server says about an error
 
+inline constexpr std::int64_t retry_after_s_max = 24 * 60 * 60;
+
 // One section [providers.NAME] of the configuration.
 struct settings {
   std::string name, base_url, api_key, model;
@@ -29,7 +31,8 @@ class exchange {
  public:
   exchange(const settings& with, std::string model) : with_(with), model_(std::move(model)) {}
 
-  void head(std::uint64_t http_status) { http_status_ = http_status; }
+  // The status, and {"headers": [[name, value], ...]}.
+  void head(std::uint64_t http_status, std::string_view text);
   // Takes bytes of the body, gives the text in them. Throws failure(DATA_LOSS) for what is no line.
   std::string feed(std::string_view bytes);
   // After the end: the result, or failure with what went wrong. `cause` is set when the transport
@@ -42,6 +45,7 @@ class exchange {
   const settings& with_;
   const std::string model_;
   std::uint64_t http_status_ = 0;
+  std::optional<std::int64_t> retry_after_ms_;
   std::string line_;  // the one that is not complete yet; or what the server says about an error
   std::string text_, finish_reason_;
   rustic::token_usage usage_;

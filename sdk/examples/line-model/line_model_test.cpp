@@ -9,7 +9,8 @@ namespace {
 
 testing::answer http_answer(std::uint64_t status, std::vector<std::string> pieces) {
   testing::answer out;
-  out.events.push_back({RAI_EVENT_HEAD, R"({"headers":[]})", 0, status});
+  const char* head = R"({"headers":[["retry-after","7"]]})";
+  out.events.push_back({RAI_EVENT_HEAD, head, 0, status});
   for (auto& piece : pieces) out.events.push_back({RAI_EVENT_DATA, std::move(piece)});
   out.body = R"({"status":)" + std::to_string(status) + "}";
   return out;
@@ -27,7 +28,7 @@ int main() {
   testing::checks check;
   const line_model_plugin::settings with{"lines", "http://127.0.0.1:9", "", "small"};
   line_model_plugin::exchange byte_by_byte(with, "small");
-  byte_by_byte.head(200);
+  byte_by_byte.head(200, "{}");
   std::string text;
   for (const char byte : std::string_view("{\"text\":\"h\xC3\xA9\"}\n\n{\"done\":\"stop\"}\n"))
     text += byte_by_byte.feed(std::string_view(&byte, 1));
@@ -65,7 +66,9 @@ int main() {
   check(cut.status == status_code::unavailable, "an answer that was cut is an error");
   check(cut.body.find("partial") != std::string::npos, "that keeps what came");
   check(ask(http_answer(401, {"no"})).status == status_code::unauthenticated, "a wrong key");
-  check(ask(http_answer(429, {})).status == status_code::resource_exhausted, "too many requests");
+  const auto full = ask(http_answer(429, {}));
+  check(full.status == status_code::resource_exhausted, "too many requests");
+  check(full.body.find("\"retry_after_ms\":7000") != std::string::npos, "and when to come again");
   check(ask(http_answer(200, {"<html>\n"})).status == status_code::data_loss, "no such API");
   check(ask({status_code::unavailable, R"({"message":"connection refused"})"}).status ==
             status_code::unavailable,

@@ -48,7 +48,7 @@ class plugin {
     const auto head = line_model_plugin::to_http(with, "POST", "/generate");
     call_spec spec{.target = http_target, .method = "request", .body = head, .data = body};
     spec.on_event = [&](const rai_event& event) {
-      if (event.kind == RAI_EVENT_HEAD) answer.head(event.a);
+      if (event.kind == RAI_EVENT_HEAD) answer.head(event.a, to_view(event.text));
       if (event.kind != RAI_EVENT_DATA) return flow::go_on;
       try {
         const auto fresh = answer.feed(to_view(event.text));
