@@ -74,6 +74,10 @@ void cell::require_ok(const reply& answer) {
   if (answer.status != RAI_OK) throw failure(static_cast<status_code>(answer.status), answer.text);
 }
 
+json::object cell::not_again(std::string_view kind) {
+  return {{"kind", kind}, {"should_retry", false}};
+}
+
 // The answer to what was sent last, or why there is none.
 cell::reply cell::wait_reply(std::unique_lock<std::mutex>& lock, std::int64_t timeout_ms) {
   awaited_ = true;
@@ -240,6 +244,7 @@ std::optional<error> cell::refusal_locked(std::int64_t now_ms) const {
     why.message = name + " is quarantined: it died " + std::to_string(deaths_until_quarantine) +
                   " times within " + std::to_string(death_window_ms / 60'000) + " minutes";
     why.hint = "rustic-ai plugin enable " + settings_.id;
+    why.details = not_again("plugin_quarantined");
     return why;
   }
   if (ended_ || !started_) {

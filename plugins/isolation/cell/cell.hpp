@@ -75,6 +75,8 @@ class cell {
   reply ask(frame_type type, phase before, phase during, const std::string& bytes);
   reply wait_reply(std::unique_lock<std::mutex>& lock, std::int64_t timeout_ms);
   static void require_ok(const reply& answer);
+  // Details of an error: the call itself may be the reason, so nobody is to repeat it unasked.
+  static json::object not_again(std::string_view kind);
   std::string load_frame() const;
   std::string start_frame() const;
   std::optional<error> admit();

@@ -422,6 +422,7 @@ void cell::gone(ended_as how) {
   error why;
   why.code = status_code::unavailable;
   why.message = "plugin " + settings_.id + " died: " + how.reason;
+  why.details = not_again("plugin_died");
   const auto now_ms = unix_ms();
   bool stopping = false;
   {

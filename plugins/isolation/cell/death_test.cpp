@@ -25,6 +25,7 @@ struct hostile_world : world {
     const auto text = ask(target, method, body, RAI_UNAVAILABLE);
     CHECK(text.find("plugin hostile died: ") != std::string::npos);
     CHECK(text.find("\"hint\"") != std::string::npos);
+    CHECK(text.find(R"({"kind":"plugin_died","should_retry":false})") != std::string::npos);
     return text;
   }
 };

@@ -10,7 +10,7 @@ struct known_kind {
   std::string_view kind;
   std::string_view words;
 };
-constexpr std::array<known_kind, 22> kinds{{
+constexpr std::array<known_kind, 24> kinds{{
     {"rate_limit", "the rate limit is reached"},
     {"overloaded", "overloaded"},
     {"server_error", "an error of the server"},
@@ -31,6 +31,8 @@ constexpr std::array<known_kind, 22> kinds{{
     {"permission", "it does not permit this"},
     {"model_not_found", "it has no such model"},
     {"not_found", "nothing answers at its address"},
+    {"plugin_died", "its plugin died"},
+    {"plugin_quarantined", "its plugin is in quarantine"},
     {"circuit_open", "it has failed several times"},
     {"context_length", "the conversation is too long for it"},
 }};
@@ -82,8 +84,7 @@ fault judge(const error& problem) {
     if (problem.retry_after_ms && *problem.retry_after_ms > 0)
       out.retry_after_ms = problem.retry_after_ms;
   }
-  if (const auto* said = details ? find(*details, "should_retry") : nullptr;
-      said && said->is_bool() && !said->get_bool() && out.what == remedy::again)
+  if (details && !bool_or(*details, "should_retry", true) && out.what == remedy::again)
     out.what = remedy::elsewhere;
   if (out.kind.empty()) out.kind = status_name(problem.code);
   return out;
@@ -91,9 +92,13 @@ fault judge(const error& problem) {
 
 fault judge_tool(const error& problem) {
   fault out;
-  if (const auto* details = problem.details.if_object()) out.kind = text_or(*details, "kind");
+  bool may_help = true;
+  if (const auto* details = problem.details.if_object()) {
+    out.kind = text_or(*details, "kind");
+    may_help = bool_or(*details, "should_retry", true);
+  }
   if (out.kind.empty()) out.kind = status_name(problem.code);
-  if (problem.code == status_code::unavailable) out.what = remedy::again;
+  if (problem.code == status_code::unavailable && may_help) out.what = remedy::again;
   if (problem.retry_after_ms && *problem.retry_after_ms > 0)
     out.retry_after_ms = problem.retry_after_ms;
   return out;

@@ -92,6 +92,8 @@ TEST_CASE("details of any form are read") {
 
 TEST_CASE("a tool is called again only when the call was not carried out") {
   CHECK(judge_tool(problem(status_code::unavailable, "")).what == remedy::again);
+  CHECK(judge_tool(problem(status_code::unavailable, "plugin_died", false)).what == remedy::none);
+  CHECK(judge_tool(problem(status_code::unavailable, "", true)).what == remedy::again);
   CHECK(judge_tool(problem(status_code::deadline_exceeded, "idle")).what == remedy::none);
   CHECK(judge_tool(problem(status_code::internal, "")).what == remedy::none);
   CHECK(judge_tool(problem(status_code::not_found, "")).what == remedy::none);
