@@ -277,14 +277,21 @@ TEST_CASE("a tool is called again when it is idempotent and was unavailable, not
                     {{"id", "1"}, {"arguments", json::object()}}, {{"permission_mode", "bypass"}})
         ->result();
   };
-  const reply away{status_code::unavailable, R"({"message":"away"})"};
+  const reply away{status_code::unavailable, R"({"message":"away","retry_after_ms":500})"};
   w.replies["reads"] = {away, {status_code::ok, R"({"success":true,"output":"x"})"}};
   CHECK(call("reads").ok());
+  REQUIRE(w.waits.size() == 1);
+  CHECK(w.waits[0] >= 500);
   w.replies["writes"] = {away, {}};
   CHECK(call("writes").status == status_code::unavailable);
   w.replies["reads"] = {failing(status_code::internal, ""), {}};
   CHECK(call("reads").status == status_code::internal);
-  CHECK(w.order() == "readsreadswritesreads");
+  // A plugin that died may have died of this call.
+  auto died = json::parse(R"({"message":"m","details":{"kind":"plugin_died"}})");
+  died.at("details").as_object()["should_retry"] = false;
+  w.replies["reads"] = {{status_code::unavailable, json::serialize(died)}, {}};
+  CHECK(call("reads").status == status_code::unavailable);
+  CHECK(w.order() == "readsreadswritesreadsreads");
 }
 
 TEST_CASE("many turns side by side, with servers that come and go") {

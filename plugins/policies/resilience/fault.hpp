@@ -24,7 +24,7 @@ struct fault {
 
 // Of a call to rustic.provider.
 fault judge(const error& problem);
-// Of a call to a tool that is idempotent: only what says that the call was not carried out.
+// Of a call to a tool that is idempotent: only what says that it passes by itself.
 fault judge_tool(const error& problem);
 
 // What happened, in few words for a person: "overloaded (HTTP 503)".
