@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define TEXT(literal) {literal, sizeof(literal) - 1}
+
 struct outcome {
   int finishes;
   rai_status status;
@@ -32,7 +34,8 @@ int main(void) {
   struct outcome seen = {0};
   const rai_host host = {.struct_size = sizeof host, .self = &seen, .emit = emit, .finish = finish};
   const rai_writer error = {NULL, write_error};
-  const rai_str config = {"{}", 2}, target = {"rustic.tool/hello_c", 19}, method = {"call", 4};
+  const rai_str config = TEXT("{}"), method = TEXT("call");
+  const rai_str target = TEXT("rustic.tool/hello_c"), other_target = TEXT("rustic.tool/another");
   const char *arguments = "{\"id\":\"call_1\",\"arguments\":{}}";
   rai_plugin plugin = {.struct_size = sizeof plugin};
   rai_service service = {.struct_size = sizeof service};
@@ -55,6 +58,9 @@ int main(void) {
     return 5;
   }
   if (RAI_HAS(&op, release)) op.release(op.self);
+
+  rai_service other = {.struct_size = sizeof other};
+  if (plugin.service(self, other_target, &other) != RAI_NOT_FOUND) return 6;
   if (RAI_HAS(&plugin, stop)) plugin.stop(self);
   if (RAI_HAS(&plugin, destroy)) plugin.destroy(self);
   return 0;
