@@ -203,12 +203,14 @@ void runtime::wire_storage() {
   // place.
   if (text_or(options_.recorder, "mode") == "replay" && offers("rustic.storage/memory"))
     backend = "memory";
-  if (backend == "sqlite" && offers("rustic.storage/memory")) {
+  if (backend != "memory") {
+    // Made here, because a backend in a cell may write into this directory but not make it.
     const std::filesystem::path file(std::string(text_or(options_.storage, "connection_string")));
     const auto directory = file.empty() ? options_.data_directory : file.parent_path();
     std::error_code problem;
     std::filesystem::create_directories(directory, problem);
-    if (!directory.empty() && access(directory.c_str(), W_OK | X_OK) != 0) {
+    if (backend == "sqlite" && offers("rustic.storage/memory") && !directory.empty() &&
+        access(directory.c_str(), W_OK | X_OK) != 0) {
       warnings_.push_back("sessions are not kept: " + directory.string() +
                           " cannot be written; set [storage] connection_string to another place");
       backend = "memory";
@@ -264,8 +266,10 @@ std::string runtime::configuration_of(const kernel::abi::manifest& about) const 
   if (provides(about, "rustic.storage")) {
     merge(out, options_.storage);
     out.erase("backend");
+    // Each backend has a file of its own.
+    const auto file = about.id == "sqlite" ? "sessions.db" : "sessions." + about.id;
     if (!out.contains("connection_string"))
-      out["connection_string"] = (options_.data_directory / "sessions.db").string();
+      out["connection_string"] = (options_.data_directory / file).string();
   }
   if (provides(about, "rustic.agent")) {
     out["agents"] = options_.agents;
