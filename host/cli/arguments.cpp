@@ -269,8 +269,8 @@ class command_line {
     auto& made = add(plugin, "new", "Write a new plugin project", command::plugin_new);
     auto& out = out_.new_plugin;
     made.add_option("name", out_.subject)->required()->check(not_empty())->type_name("NAME");
-    made.add_option("--kind", out.kind, "tool, provider, policy or engine")
-        ->check(CLI::IsMember({"tool", "provider", "policy", "engine"}));
+    made.add_option("--kind", out.kind, "tool, provider, storage, policy or engine")
+        ->check(CLI::IsMember({"tool", "provider", "storage", "policy", "engine"}));
     made.add_option("--lang", out.lang, "c or cpp")->check(CLI::IsMember({"c", "cpp"}));
     made.add_option("--to", out.to, "The directory to make")->type_name("DIR");
   }

@@ -25,6 +25,7 @@ constexpr std::array templates{
     project_template{"tool", "c", "hello-c"},
     project_template{"tool", "cpp", "word-count"},
     project_template{"provider", "cpp", "line-model"},
+    project_template{"storage", "cpp", "file-store"},
     project_template{"policy", "cpp", "call-budget"},
     project_template{"engine", "cpp", "brief-agent"},
 };
@@ -60,7 +61,7 @@ const project_template& template_for(const new_plugin_options& wanted) {
     languages += " --lang " + std::string(one.lang);
   }
   throw refused("making a plugin: there is no template for a " + wanted.kind + " in " + wanted.lang,
-                languages.empty() ? "the kinds are tool, provider, policy and engine"
+                languages.empty() ? "the kinds are tool, provider, storage, policy and engine"
                                   : "there is one with" + languages);
 }
 

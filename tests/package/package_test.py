@@ -252,6 +252,18 @@ def step_provider():
     server.shutdown()
 
 
+def step_storage():
+    generated('storage', 'cpp', 'my-files')
+    with fake_model({'steps': [{'text': 'Hello.'}]}) as url:
+        configure(f'[providers.fake]\ntype = "openai"\nbase_url = "{url}"\nmodel = "m"\n'
+                  '[storage]\nbackend = "my-files"\n')
+        session = json.loads(chat('chat', '--output', 'json', 'Keep this'))['session_id']
+    shown = rustic('session', 'show', session)
+    require('Keep this' in shown and 'Hello.' in shown, 'another process reads the session', shown)
+    file = os.path.join(scratch, 'home/.local/share/rustic-ai/sessions.my-files')
+    require(os.path.exists(file), f'{file} is the one that keeps it')
+
+
 def step_policy():
     generated('policy', 'cpp', 'my-budget')
 
