@@ -138,7 +138,8 @@ void repl_report::note(const json::object& event) {
     result(event);
     if (calls_.empty()) working();
   } else if (type == "warning" || type == "notice") {
-    status("! " + one_visible_line(text_or(event, "message"), 500), false);
+    status("! " + one_visible_line(text_or(event, "message"), 500), type == "notice");
+    if (type == "notice") working();
   } else if (type == "truncated") {
     status("! " + std::to_string(int_or(event, "dropped")) +
                " older messages are left out of the model's view",

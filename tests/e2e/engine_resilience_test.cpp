@@ -264,7 +264,7 @@ TEST_CASE("the chain ends with the names of all that were asked") {
   CHECK(end.status == status_code::unavailable);
   const auto problem = end.problem();
   CHECK(problem.message ==
-        "no: overloaded (tried 2 times); a/m: overloaded; b: no money or quota is left");
+        "no: overloaded (tried 2 times); a/m: overloaded; b: no money or quota left");
   CHECK(array_or_empty(problem.details.as_object(), "attempts").size() == 5);
   CHECK(w.order() == "aabcc");
 }

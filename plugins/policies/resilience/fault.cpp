@@ -11,9 +11,9 @@ struct known_kind {
   std::string_view words;
 };
 constexpr std::array<known_kind, 24> kinds{{
-    {"rate_limit", "the rate limit is reached"},
+    {"rate_limit", "rate limit"},
     {"overloaded", "overloaded"},
-    {"server_error", "an error of the server"},
+    {"server_error", "server error"},
     {"stream_cut", "the answer broke off"},
     {"reset", "the connection broke"},
     {"truncated", "the answer broke off"},
@@ -25,9 +25,9 @@ constexpr std::array<known_kind, 24> kinds{{
     {"redirect", "it redirects"},
     {"first_byte", "no answer in time"},
     {"idle", "it fell silent"},
-    {"quota", "no money or quota is left"},
+    {"quota", "no money or quota left"},
     {"malformed", "its answer cannot be read"},
-    {"bad_key", "the key is refused"},
+    {"bad_key", "key refused"},
     {"permission", "it does not permit this"},
     {"model_not_found", "it has no such model"},
     {"not_found", "nothing answers at its address"},
@@ -108,7 +108,7 @@ std::string in_words(const fault& what) {
   std::string out = what.kind;
   for (const auto& one : kinds)
     if (one.kind == what.kind) out = one.words;
-  if (what.http_status >= 400) out += " (HTTP " + std::to_string(what.http_status) + ")";
+  if (what.http_status >= 400) out += " (" + std::to_string(what.http_status) + ")";
   return out;
 }
 }  // namespace rustic::resilience

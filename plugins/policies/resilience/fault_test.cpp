@@ -103,12 +103,12 @@ TEST_CASE("words for a person") {
   fault what;
   what.kind = "overloaded";
   what.http_status = 529;
-  CHECK(in_words(what) == "overloaded (HTTP 529)");
+  CHECK(in_words(what) == "overloaded (529)");
   what.retry_after_ms = 3'600'000;
   CHECK(text_or(fallback_event("a/m", "b", what), "message") ==
-        "a/m: overloaded (HTTP 529), free again in 60 min; going on with b");
+        "a/m: overloaded (529), free in 60 min; going on with b");
   CHECK(text_or(retry_event("a/m", what, 2500, 2), "message") ==
-        "a/m: overloaded (HTTP 529); trying again in 2.5 s");
+        "a/m: overloaded (529); again in 2.5 s");
   CHECK(time_in_words(0) == "0 ms");
   CHECK(time_in_words(9999) == "9.9 s");
   CHECK(time_in_words(90'400) == "90 s");

@@ -15,7 +15,7 @@ json::object retry_event(const std::string& target, const fault& why, std::int64
                          int attempt) {
   return {{"type", "notice"},
           {"about", "retry"},
-          {"message", to_utf8(target) + ": " + to_utf8(in_words(why)) + "; trying again in " +
+          {"message", to_utf8(target) + ": " + to_utf8(in_words(why)) + "; again in " +
                           time_in_words(wait_ms)},
           {"target", to_utf8(target)},
           {"kind", to_utf8(why.kind)},
@@ -25,7 +25,7 @@ json::object retry_event(const std::string& target, const fault& why, std::int64
 
 json::object fallback_event(const std::string& from, const std::string& to, const fault& why) {
   std::string message = to_utf8(from) + ": " + to_utf8(in_words(why));
-  if (why.retry_after_ms) message += ", free again in " + time_in_words(*why.retry_after_ms);
+  if (why.retry_after_ms) message += ", free in " + time_in_words(*why.retry_after_ms);
   message += "; going on with " + to_utf8(to);
   return {{"type", "notice"},
           {"about", "fallback"},
