@@ -136,6 +136,66 @@ TEST_CASE("a fallback in the second round: the tool has run once, and the turn s
   CHECK(run(w, reading).out == "ran\nsecond\n");
 }
 
+TEST_CASE("from one dialect to another in the middle of a turn: the tool's result, no signature") {
+  const auto event = [](const char* name, const char* data) {
+    return std::string("event: ") + name + "\ndata: " + data + "\n\n";
+  };
+  fakes::step thinking;
+  thinking.path = "/messages";
+  thinking.content_type = "text/event-stream";
+  thinking.body =
+      event("message_start",
+            R"({"type":"message_start","message":{"id":"m1","type":"message","role":"assistant",)"
+            R"("model":"thinker","content":[],"usage":{"input_tokens":5,"output_tokens":1}}})") +
+      event("content_block_start",
+            R"({"type":"content_block_start","index":0,)"
+            R"("content_block":{"type":"thinking","thinking":"","signature":""}})") +
+      event("content_block_delta",
+            R"({"type":"content_block_delta","index":0,)"
+            R"("delta":{"type":"thinking_delta","thinking":"hidden thought"}})") +
+      event("content_block_delta",
+            R"({"type":"content_block_delta","index":0,)"
+            R"("delta":{"type":"signature_delta","signature":"SIGNED-BY-ONE"}})") +
+      event("content_block_stop", R"({"type":"content_block_stop","index":0})") +
+      event("content_block_start",
+            R"({"type":"content_block_start","index":1,"content_block":)"
+            R"({"type":"tool_use","id":"toolu_1","name":"files_list","input":{}}})") +
+      event("content_block_stop", R"({"type":"content_block_stop","index":1})") +
+      event("message_delta",
+            R"({"type":"message_delta","delta":{"stop_reason":"tool_use"},)"
+            R"("usage":{"output_tokens":9}})") +
+      event("message_stop", R"({"type":"message_stop"})");
+  auto busy = fakes::step::failing(
+      529, R"({"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}})");
+  busy.path = "/messages";
+  fakes::model_server one(fakes::script{{thinking, always(busy)}, {}});
+  fakes::model_server two(fakes::script{{fakes::step::saying("From two.")}, {}});
+  const auto root = one.base_url().substr(0, one.base_url().rfind("/v1"));
+  place w;
+  w.environment["TEST_KEY"] = planted_key;
+  w.configure("fallback = [\"two/other-model\"]\n[providers.one]\ntype = \"anthropic\"\n"
+              "base_url = \"" + root + "\"\napi_key = \"env:TEST_KEY\"\nmodel = \"thinker\"\n"
+              "[providers.two]\ntype = \"openai\"\nbase_url = \"" + two.base_url() +
+              "\"\nmodel = \"m2\"\n[resilience]\nbackoff = \"1ms\"\nretries = 1\n");
+  w.write(w.work() / "found.txt", "x");
+  const auto end = run(w, {"chat", "--output", "json", "What is here?"});
+  CAPTURE(end.out);
+  CAPTURE(end.err);
+  REQUIRE(end.status == 0);
+  const auto result = end.object();
+  CHECK(text_or(result, "text") == "From two.");
+  CHECK(array_or_empty(result, "usage_by_model").size() == 2);
+  CHECK(one.requests().size() == 3);
+  // Round two went out to its own model with the signature, as it came.
+  CHECK(contains(one.requests()[1].body, "SIGNED-BY-ONE"));
+  REQUIRE(two.requests().size() == 1);
+  const auto asked = two.requests()[0].body;
+  CHECK(contains(asked, "found.txt"));
+  CHECK(contains(asked, "toolu_1"));
+  CHECK_FALSE(contains(asked, "SIGNED-BY-ONE"));
+  CHECK_FALSE(contains(asked, "hidden thought"));
+}
+
 TEST_CASE("an answer that breaks off after it was shown is kept, and not shown twice") {
   two_servers w({cut()}, {fakes::step::saying("never asked")});
   const auto end = w.chat({"Hi"});
