@@ -12,6 +12,8 @@ bool one_of(std::string_view text, std::initializer_list<std::string_view> words
 }  // namespace
 
 std::string_view normal_finish_reason(std::string_view raw) {
+  // Responses: the status, and why it is that.
+  if (raw.starts_with("incomplete:")) raw.remove_prefix(11);
   if (one_of(raw, {"length", "max_tokens", "model_length", "MAX_TOKENS", "max_output_tokens",
                    "model_context_window_exceeded"})) {
     return "length";
