@@ -280,6 +280,107 @@ def step_embed():
     require('It is mild.' in said and '(1 tool calls)' in said, 'a turn with a tool', said)
 
 
+def unpacked_runs(tree):
+    """The program of an unpacked package, with nobody's settings and no compiler."""
+    home = os.path.join(tree, 'home')
+    os.makedirs(home)
+    around = {'HOME': home, 'PATH': os.path.join(tree, 'bin'), 'LANG': 'C.UTF-8'}
+
+    def rustic_here(*words):
+        print('$', 'rustic-ai', *words, flush=True)
+        done = subprocess.run([os.path.join(tree, 'bin/rustic-ai'), *words], cwd=home, env=around,
+                              stdin=subprocess.DEVNULL, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=STEP_SECONDS_MAX)
+        require(done.returncode == 0, f'{words}: status {done.returncode}', done.stdout)
+        return done.stdout
+
+    require(rustic_here('--version').startswith('rustic-ai '), 'it tells its version')
+    found = json.loads(rustic_here('plugin', 'list', '--output', 'json'))
+    found = found if isinstance(found, list) else found['plugins']
+    names = {one['id'] for one in found}
+    require({'agent', 'http', 'files', 'shell', 'sqlite', 'openai', 'permission'} <= names,
+            'the plugins are found', names)
+    for one in found:
+        require(one['state'] == 'ready' and one['path'].startswith(tree + '/'),
+                'each is usable, and the one beside the program', one)
+    require(rustic_here('demo').strip(), 'the demo plays')
+    with fake_model({'steps': [{'text': 'Good morning.'}]}) as url:
+        said = rustic_here('--set', 'providers.fake.type=openai', '--set', f'providers.fake.base_url={url}',
+                           '--set', 'providers.fake.model=m', 'chat', '-q', 'Hello')
+    require('Good morning.' in said, 'it asks a model', said)
+    require('Hello' in rustic_here('session', 'list', '--output', 'json'), 'and keeps the session')
+    rustic_here('plugin', 'new', 'my-tool')
+    rustic_here('plugin', 'validate', '--strictness', '3',
+                os.path.join(tree, 'lib/rustic-ai/plugins/memory.so'))
+    shutil.rmtree(home)
+
+
+def unpacked_twice(tree):
+    unpacked_runs(tree)
+    moved = os.path.join(scratch, 'somewhere', 'else')
+    shutil.move(tree, moved)
+    unpacked_runs(moved)
+    shutil.rmtree(os.path.dirname(moved))
+    for file in ('bin/rustic-ai', 'lib/rustic-ai/plugins/http.so'):
+        require(not os.path.exists(os.path.join(tree, file)), 'it was moved, not copied')
+
+
+def made_by_cpack(generator, ending):
+    out = os.path.join(scratch, generator)
+    run(['cpack', '-G', generator, '-B', out], where=build)
+    files = [name for name in os.listdir(out) if name.endswith(ending)]
+    require(len(files) == 1, f'one {ending}', files)
+    return os.path.join(out, files[0])
+
+
+def step_tarball():
+    file = made_by_cpack('TGZ', '.tar.gz')
+    run(['tar', 'xf', file, '-C', scratch])
+    name = os.path.basename(file)[:-len('.tar.gz')]
+    require(os.path.isdir(os.path.join(scratch, name)), 'the archive has one folder, named as it is')
+    unpacked_twice(os.path.join(scratch, name))
+
+
+def step_deb():
+    if not shutil.which('dpkg-deb'):
+        print('dpkg-deb is not installed')
+        sys.exit(SKIPPED)
+    file = made_by_cpack('DEB', '.deb')
+    fields = dict(line.split(': ', 1) for line in run(['dpkg-deb', '-f', file]).splitlines()
+                  if ': ' in line and not line.startswith(' '))
+    version = run('rustic-ai --version').split()[1]
+    for field, expected in (('Package', 'rustic-ai'), ('Version', version),
+                            ('Architecture', run('dpkg --print-architecture').strip())):
+        require(fields.get(field) == expected, f'{field}: {expected}', fields)
+    require('@' in fields.get('Maintainer', ''), 'somebody maintains it', fields)
+    depends = {one.split()[0] for one in fields['Depends'].split(', ')}
+    require({'libssl3', 'libc6', 'libstdc++6'} <= depends, 'it needs its libraries', fields)
+    require(not any(one.endswith('-dev') or one in ('g++', 'gcc', 'cmake') for one in depends),
+            'and nothing that builds', fields)
+    root = os.path.join(scratch, 'root')
+    run(['dpkg-deb', '-x', file, root])
+    programs = [os.path.join(root, 'usr', 'bin/rustic-ai')]
+    for folder in ('libexec/rustic-ai', 'lib/rustic-ai/plugins'):
+        folder = os.path.join(root, 'usr', folder)
+        programs += [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
+    needed = set()
+    for program in programs:
+        dynamic = run(['readelf', '-dS', program])
+        needed |= set(re.findall(r'NEEDED.*\[(.+)\]', dynamic))
+        require('.debug_info' not in dynamic and 'RUNPATH' not in dynamic,
+                f'{program} is stripped and names no place')
+    for library in sorted(needed - {'ld-linux-x86-64.so.2', 'ld-linux-aarch64.so.1'}):
+        owners = {line.split(':')[0] for line in run(['dpkg-query', '-S', '*/' + library]).splitlines()}
+        require(owners & depends, f'{library} of {owners} is not among what it depends on', fields)
+    for name in ('copyright', 'README.md'):
+        require(os.path.exists(os.path.join(root, 'usr/share/doc/rustic-ai', name)), f'{name} is missing')
+    for folder, folders, files in os.walk(root):
+        for name in folders + files:
+            mode = os.lstat(os.path.join(folder, name)).st_mode & 0o777
+            require(mode in (0o755, 0o644), f'{name} has mode {mode:o}')
+    unpacked_twice(os.path.join(root, 'usr'))
+
+
 def main():
     global scratch
     with tempfile.TemporaryDirectory(prefix='rustic-package-') as folder:
