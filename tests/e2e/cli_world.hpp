@@ -13,6 +13,8 @@ struct world : place {
     environment["OPENAI_BASE_URL"] = server.base_url();
     environment["OPENAI_API_KEY"] = planted_key;
     environment["OPENAI_MODEL"] = "fake-model";
+    environment["RUSTIC_AI_RESILIENCE__BACKOFF"] = "1ms";
+    environment["RUSTIC_AI_RESILIENCE__MAX_BACKOFF"] = "1ms";
   }
   ended chat(std::vector<std::string> arguments) const {
     arguments.insert(arguments.begin(), "chat");

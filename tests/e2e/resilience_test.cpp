@@ -111,6 +111,18 @@ TEST_CASE("a long wait means the next provider, with its own model") {
   CHECK(text_or(used[0].as_object(), "provider") == "two");
 }
 
+TEST_CASE("a long wait that nobody sits through: the error at once, and when to come again") {
+  for (const auto* after : {"60", "86400", "Fri, 31 Dec 2100 23:59:59 GMT"}) {
+    CAPTURE(after);
+    two_servers w({always(refusing(429, {{"Retry-After", after}}))}, {}, {}, {});
+    const auto end = w.chat({"Hi"});
+    CAPTURE(end.err);
+    CHECK(end.status == 4);
+    CHECK(w.one.requests().size() == 1);
+    CHECK(contains(end.err, "again in"));
+  }
+}
+
 TEST_CASE("a fallback in the second round: the tool has run once, and the turn stays there") {
   two_servers w({shell_call("echo ran >> ran.txt"), refusing(529), refusing(529), refusing(529),
                  refusing(529), refusing(529)},

@@ -103,7 +103,8 @@ std::int64_t course::wait_for(const fault& what) {
 void course::try_again(const fault& what, std::int64_t left_ms) {
   const bool long_wait =
       what.retry_after_ms && *what.retry_after_ms > around_.with.retry_after_ms_max;
-  if (!(long_wait && has_other()) && tries_here_ < around_.with.retries) {
+  const bool leaves = long_wait && (has_other() || !around_.waits_long);
+  if (!leaves && tries_here_ < around_.with.retries) {
     const auto wait_ms = wait_for(what);
     if (wait_ms < left_ms && around_.budget->take(1, wait_ms)) {
       ++tries_here_;

@@ -29,7 +29,7 @@ struct road {
     budget = std::make_shared<turn_budget>(with.turn_retries, with.turn_wait_ms);
   }
   course start(std::string_view called = "a", std::string_view model = "m") {
-    return course({with, &*circuits, budget, [this] { return random; }},
+    return course({with, &*circuits, budget, [this] { return random; }, waits_long},
                   with.chain(called, model, "agent"));
   }
   // Until the next call: its target, or "" for the end. Waits are written down.
@@ -54,6 +54,7 @@ struct road {
   std::optional<circuit_breakers> circuits;
   std::shared_ptr<turn_budget> budget;
   double random = 0.5;
+  bool waits_long = true;
   std::int64_t now_ms = 1'000'000;
   std::int64_t left_ms = never_ms;
   std::vector<std::int64_t> waits;
@@ -152,6 +153,14 @@ TEST_CASE("a long Retry-After without another target is waited for within the tu
   CHECK(r.fail(way, failing("rate_limit", 60'000)) == "a/m");
   CHECK(r.waits == std::vector<std::int64_t>{60'500});
   CHECK(r.fail(way, failing("rate_limit", 60'000)) == "");
+  // Where nobody sits and waits the error comes at once.
+  road alone;
+  alone.waits_long = false;
+  auto short_wait = alone.start();
+  CHECK(alone.go(short_wait) == "a/m");
+  CHECK(alone.fail(short_wait, failing("rate_limit", 30'000)) == "a/m");
+  CHECK(alone.fail(short_wait, failing("rate_limit", 30'001)) == "");
+  CHECK(alone.waits.size() == 1);
   road day;
   auto absurd = day.start();
   CHECK(day.go(absurd) == "a/m");

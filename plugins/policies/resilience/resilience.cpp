@@ -103,7 +103,8 @@ void policy::begin(context& ctx, journey& on) {
     chain.push_back({on.provider, {}, 0});
   }
   course::surroundings around{settings_, on.tool ? nullptr : &circuits_,
-                              budgets_.of(text_or(scope, "turn")), [this] { return random(); }};
+                              budgets_.of(text_or(scope, "turn")), [this] { return random(); },
+                              bool_or(scope, "interactive")};
   on.way.emplace(std::move(around), std::move(chain));
 }
 
@@ -301,6 +302,9 @@ void policy::give_up(journey& on) {
     details["provider"] = to_utf8(on.asked.provider);
     details["model"] = to_utf8(on.asked.model);
   }
+  if (const auto wait_ms = out.retry_after_ms.value_or(0); wait_ms > 0)
+    out.hint = "it can be asked again in " + time_in_words(wait_ms) +
+               (out.hint.empty() ? "" : "; " + out.hint);
   if (!on.spent.empty()) details["spent"] = std::move(on.spent);
   if (on.told.size() < 2) throw failure(std::move(out));
   std::string others;
