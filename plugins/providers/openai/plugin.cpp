@@ -3,4 +3,4 @@
 
 #include "openai.hpp"
 
-RUSTIC_PLUGIN(rustic::provider::plugin_of<rustic::openai::chat>)
+RUSTIC_PLUGIN(rustic::provider::plugin_by<rustic::openai::make>)

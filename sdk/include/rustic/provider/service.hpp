@@ -38,4 +38,15 @@ class plugin_of {
   services services_;
 };
 
+// RUSTIC_PLUGIN(rustic::provider::plugin_by<make>): make(name, members) for each instance, for a
+// type whose configuration chooses among translators.
+template <auto Make>
+class plugin_by {
+ public:
+  explicit plugin_by(setup& s) : services_(s, Make) {}
+
+ private:
+  services services_;
+};
+
 }  // namespace rustic::provider

@@ -1,0 +1,6 @@
+// plugin.cpp - serves rustic.provider for each configured instance.
+#include <rustic/provider/service.hpp>
+
+#include "custom.hpp"
+
+RUSTIC_PLUGIN(rustic::provider::plugin_by<rustic::custom::make>)
