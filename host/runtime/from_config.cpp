@@ -22,6 +22,7 @@ std::string literal_name(const config::provider_settings& one) {
 json::object provider_section(const config::provider_settings& one) {
   json::object section = one.section;
   section["type"] = one.type;
+  if (!one.preset.empty()) section["preset"] = one.preset;
   if (!one.base_url.empty()) section["base_url"] = one.base_url;
   if (!one.api_key.empty())
     section["api_key"] = is_literal(one.api_key) ? literal_name(one) : one.api_key;

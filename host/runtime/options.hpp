@@ -33,6 +33,7 @@ struct options {
   std::vector<std::string> trusted_plugins;  // ids that run in the process wherever they lie
   // Name -> section of [providers.NAME], the default first. A section with "found": true came from
   // the environment: when no plugin has its type it is spoken to at "openai_base_url", or left out.
+  // "preset" names a known service, for a plugin that has it for its type.
   json::object providers;
   json::array agents;  // objects with a name, the default first
   json::object storage{{"backend", "sqlite"}};

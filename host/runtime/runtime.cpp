@@ -136,8 +136,12 @@ void runtime::settle_found_providers(const std::vector<kernel::abi::plugin_file>
     json::object section = value.is_object() ? value.get_object() : json::object();
     const bool found = bool_or(section, "found");
     const std::string dialect(text_or(section, "openai_base_url"));
+    const std::string preset(text_or(section, "preset"));
     section.erase("found");
     section.erase("openai_base_url");
+    section.erase("preset");
+    // A plugin of one's own knows more of a service than what is known here.
+    if (!preset.empty() && types.contains(preset)) section["type"] = preset;
     if (found && !types.contains(text_or(section, "type"))) {
       if (dialect.empty() || !types.contains("openai")) continue;
       section["type"] = "openai";

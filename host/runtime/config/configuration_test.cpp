@@ -381,3 +381,38 @@ TEST_CASE("providers come from the environment only when none is configured") {
   REQUIRE(config.view().providers.size() == 1);
   CHECK(config.view().providers[0].name == "x");
 }
+
+TEST_CASE("a known service needs its name alone") {
+  test_place place;
+  place.write(".config/rustic-ai/config.toml",
+              "[providers.router]\ntype = \"openrouter\"\n"
+              "[providers.own]\ntype = \"mistral\"\nbase_url = \"http://127.0.0.1:1/v1\"\n"
+              "model = \"mine\"\nstream_usage = true\n"
+              "[providers.claude]\ntype = \"anthropic\"\n"
+              "[providers.near]\ntype = \"llamacpp\"\n");
+  auto request = place.request();
+  request.around.env = {{"OPENROUTER_API_KEY", "k"},
+                        {"MISTRAL_API_KEY", "k"},
+                        {"ANTHROPIC_API_KEY", "k"},
+                        {"LLAMACPP_BASE_URL", "http://box:1/v1"}};
+  const auto read = configuration::load(request);
+  const auto& view = read.view();
+  const auto* router = view.provider("router");
+  REQUIRE(router);
+  CHECK(router->type == "custom");
+  CHECK(router->preset == "openrouter");
+  CHECK(router->base_url == "https://openrouter.ai/api/v1");
+  CHECK(router->api_key == "env:OPENROUTER_API_KEY");
+  CHECK(router->model == "openrouter/auto");
+  // A key is never sent to another address than its service's.
+  const auto* own = view.provider("own");
+  CHECK(own->base_url == "http://127.0.0.1:1/v1");
+  CHECK(own->api_key.empty());
+  CHECK(own->model == "mine");
+  CHECK(own->section.at("stream_usage") == true);
+  CHECK(view.provider("claude")->type == "anthropic");
+  CHECK(view.provider("claude")->preset.empty());
+  CHECK(view.provider("claude")->api_key == "env:ANTHROPIC_API_KEY");
+  CHECK(view.provider("near")->base_url == "http://box:1/v1");
+  CHECK(view.provider("near")->api_key.empty());
+}

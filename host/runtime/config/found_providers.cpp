@@ -1,72 +1,10 @@
-// The table of well-known variables.
+// Which of the known services the environment names.
 #include "host/runtime/config/found_providers.hpp"
 
-#include <array>
+#include "host/runtime/config/known_services.hpp"
 
 namespace rustic::config {
 namespace {
-struct known_service {
-  const char* name;
-  const char* type;
-  std::array<const char*, 2> keys;
-  const char* base_url_variable;
-  const char* model_variable;
-  const char* model;
-  const char* openai_base_url;
-};
-
-// The one place that names default models.
-constexpr known_service services[] = {
-    {"openai",
-     "openai",
-     {"OPENAI_API_KEY", nullptr},
-     "OPENAI_BASE_URL",
-     "OPENAI_MODEL",
-     "gpt-4.1-mini",
-     ""},
-    {"anthropic",
-     "anthropic",
-     {"ANTHROPIC_API_KEY", nullptr},
-     "ANTHROPIC_BASE_URL",
-     "ANTHROPIC_MODEL",
-     "claude-sonnet-4-6",
-     "https://api.anthropic.com/v1"},
-    {"gemini",
-     "google",
-     {"GEMINI_API_KEY", "GOOGLE_API_KEY"},
-     "GEMINI_BASE_URL",
-     "GEMINI_MODEL",
-     "gemini-2.5-flash",
-     "https://generativelanguage.googleapis.com/v1beta/openai"},
-    {"xai",
-     "grok",
-     {"XAI_API_KEY", nullptr},
-     "XAI_BASE_URL",
-     "XAI_MODEL",
-     "grok-4.3",
-     "https://api.x.ai/v1"},
-    {"zai",
-     "zai",
-     {"ZAI_API_KEY", nullptr},
-     "ZAI_BASE_URL",
-     "ZAI_MODEL",
-     "glm-4.7",
-     "https://api.z.ai/api/paas/v4"},
-    {"azure",
-     "azure",
-     {"AZURE_OPENAI_API_KEY", nullptr},
-     "AZURE_OPENAI_ENDPOINT",
-     "AZURE_OPENAI_MODEL",
-     "",
-     ""},
-    {"openrouter",
-     "openrouter",
-     {"OPENROUTER_API_KEY", nullptr},
-     "OPENROUTER_BASE_URL",
-     "OPENROUTER_MODEL",
-     "openrouter/auto",
-     "https://openrouter.ai/api/v1"},
-};
 constexpr const char* ollama_model = "qwen3";
 constexpr const char* ollama_address = "127.0.0.1";
 constexpr const char* ollama_port = "11434";
@@ -109,25 +47,36 @@ found_provider ollama_at(const std::string& url, const surroundings& around, std
 }
 }  // namespace
 
+std::string key_of(const known_service& service, const surroundings& around) {
+  for (const auto name : service.keys)
+    if (!name.empty() && around.variable(std::string(name))) return std::string(name);
+  return {};
+}
+
 std::vector<found_provider> find_providers(const surroundings& around) {
   std::vector<found_provider> found;
-  for (const auto& service : services) {
-    for (const char* key : service.keys) {
-      if (!key || !around.variable(key)) continue;
-      found_provider entry;
-      entry.name = service.name;
-      entry.type = service.type;
-      entry.base_url = around.variable(service.base_url_variable).value_or("");
-      if (entry.type == "azure" && entry.base_url.empty()) break;  // no address, no service
-      entry.api_key = std::string("env:") + key;
-      entry.model = around.variable(service.model_variable).value_or(service.model);
-      if (entry.type == "azure" && entry.model.empty())
-        entry.model = around.variable("AZURE_OPENAI_DEPLOYMENT").value_or("");
-      entry.because = key;
-      entry.openai_base_url = service.openai_base_url;
-      found.push_back(std::move(entry));
-      break;
-    }
+  for (const auto& service : known_services()) {
+    const auto variable = [&](std::string_view name) {
+      return around.variable(std::string(name)).value_or("");
+    };
+    const auto key = key_of(service, around);
+    const auto base_url = variable(service.base_url_variable);
+    // One that needs no key is meant when its address is told.
+    if (service.needs_key() ? key.empty() : base_url.empty()) continue;
+    if (service.name == "azure" && base_url.empty()) continue;  // no address, no service
+    found_provider entry;
+    entry.name = service.name;
+    entry.type = service.type;
+    entry.base_url = base_url.empty() ? std::string(service.base_url) : base_url;
+    if (!key.empty()) entry.api_key = "env:" + key;
+    entry.model = variable(service.model_variable);
+    if (service.name == "azure" && entry.model.empty())
+      entry.model = variable("AZURE_OPENAI_DEPLOYMENT");
+    if (entry.model.empty()) entry.model = service.model;
+    entry.because = key.empty() ? std::string(service.base_url_variable) : key;
+    entry.openai_base_url = service.openai_base_url;
+    entry.members = json::parse(service.members).as_object();
+    found.push_back(std::move(entry));
   }
   if (const auto host = around.variable("OLLAMA_HOST"))
     found.push_back(ollama_at(ollama_url(*host), around, "OLLAMA_HOST"));

@@ -1,5 +1,6 @@
 // Providers that the environment offers when none is configured.
 #pragma once
+#include <rustic/json.hpp>
 #include <string>
 #include <vector>
 
@@ -15,12 +16,17 @@ struct found_provider {
   std::string because;   // the variable that led here
   // Where the same service speaks the OpenAI dialect, for when there is no plugin of that type.
   std::string openai_base_url;
+  json::object members;  // more of its section
 };
 
-// In this order: OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY or GOOGLE_API_KEY, XAI_API_KEY,
-// ZAI_API_KEY, AZURE_OPENAI_API_KEY with AZURE_OPENAI_ENDPOINT, OPENROUTER_API_KEY, OLLAMA_HOST,
-// and OPENAI_BASE_URL without a key (a local server). OPENAI_MODEL and its like set the model.
+// Those of known_services() whose key, or whose address when they need none, is in the environment;
+// then OLLAMA_HOST, and OPENAI_BASE_URL without a key (a local server). OPENAI_MODEL and its like
+// set the model.
 std::vector<found_provider> find_providers(const surroundings& around);
+
+struct known_service;
+// The variable with its key that is set; empty: none.
+std::string key_of(const known_service& service, const surroundings& around);
 
 // A local Ollama at its usual place, for the caller to try when nothing else is found.
 found_provider usual_ollama(const surroundings& around);

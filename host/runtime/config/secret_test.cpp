@@ -190,7 +190,7 @@ TEST_CASE("providers of the environment, in their order") {
   around.env["OLLAMA_HOST"] = "0.0.0.0";
   std::string order;
   for (const auto& entry : find_providers(around)) order += entry.name + " ";
-  CHECK(order == "openai anthropic gemini xai zai openrouter ollama ");
+  CHECK(order == "openai anthropic google grok zai openrouter ollama ");
   const auto found = find_providers(around);
   CHECK(found[0].base_url == "http://h/v1");
   CHECK(found[0].model == "m");
@@ -205,6 +205,14 @@ TEST_CASE("providers of the environment, in their order") {
   REQUIRE(find_providers(around).size() == 1);
   CHECK(find_providers(around)[0].name == "local");
   CHECK(find_providers(around)[0].api_key.empty());
+  around.env = {{"GROQ_API_KEY", "k"}, {"VLLM_BASE_URL", "http://v/v1"}, {"DEEPSEEK_API_KEY", "k"}};
+  const auto presets = find_providers(around);
+  REQUIRE(presets.size() == 3);
+  CHECK(presets[0].name == "deepseek");
+  CHECK(presets[1].type == "custom");
+  CHECK(presets[1].base_url == "https://api.groq.com/openai/v1");
+  CHECK(presets[2].name == "vllm");
+  CHECK(presets[2].because == "VLLM_BASE_URL");
   const auto ollama = [](const char* host) {
     surroundings only;
     only.env["OLLAMA_HOST"] = host;

@@ -10,6 +10,7 @@
 #include "host/runtime/config/files.hpp"
 #include "host/runtime/config/found_providers.hpp"
 #include "host/runtime/config/key_path.hpp"
+#include "host/runtime/config/known_services.hpp"
 #include "host/runtime/config/limits.hpp"
 
 namespace rustic::config {
@@ -91,8 +92,7 @@ void configuration::build_view() {
 
   const auto& plugins = object_or_empty(value_, "plugins");
   for (const auto& item : array_or_empty(plugins, "paths")) {
-    const auto written =
-        item.is_object() ? item.get_object() : json::object{{"path", item}};
+    const auto written = item.is_object() ? item.get_object() : json::object{{"path", item}};
     const auto path = text(written, "path");
     if (!path.empty())
       view_.plugin_paths.push_back({expand_path(path, around_, base("plugins.paths")),
@@ -106,6 +106,26 @@ void configuration::build_view() {
   check_prices();
   if (again) problems_.resize(before);  // they have been reported
 }
+
+namespace {
+// What is known of a service and not written. The key of the environment is for the service's own
+// address alone.
+void complete(provider_settings& entry, const known_service& service, const surroundings& around) {
+  if (entry.base_url.empty()) {
+    const auto variable = around.variable(std::string(service.base_url_variable));
+    entry.base_url = variable.value_or(std::string(service.base_url));
+    if (const auto key = key_of(service, around); entry.api_key.empty() && !key.empty())
+      entry.api_key = "env:" + key;
+  }
+  if (!service.is_preset()) return;
+  entry.preset = entry.type;
+  entry.type = service.type;
+  if (entry.model.empty()) entry.model = service.model;
+  const json::value members = json::parse(service.members);
+  for (const auto& [key, value] : members.as_object())
+    if (!entry.section.contains(key)) entry.section[key] = value;
+}
+}  // namespace
 
 void configuration::build_providers() {
   for (const auto& [name, value] : object_or_empty(value_, "providers")) {
@@ -123,6 +143,7 @@ void configuration::build_providers() {
     entry.origin = to_text(where(key));
     if (entry.type.empty())
       report(severity::error, key, "lacks the key `type`, such as type = \"openai\"");
+    if (const auto* service = find_service(entry.type)) complete(entry, *service, around_);
     view_.providers.push_back(std::move(entry));
   }
   if (!view_.providers.empty()) return;
@@ -133,6 +154,7 @@ void configuration::build_providers() {
     entry.base_url = found.base_url;
     entry.api_key = found.api_key;
     entry.model = found.model;
+    entry.section = found.members;
     entry.section["type"] = found.type;
     if (!found.base_url.empty()) entry.section["base_url"] = found.base_url;
     if (!found.api_key.empty()) entry.section["api_key"] = found.api_key;
@@ -246,8 +268,7 @@ void configuration::check_fallback(const std::string& section_key, const json::o
              "names no model behind the slash; write PROVIDER or PROVIDER/MODEL");
     else if (!view_.provider(name))
       report(severity::error, join(key, i),
-             "there is no provider `" + name + "`" +
-                 name_hint(name, view_.providers, "providers") +
+             "there is no provider `" + name + "`" + name_hint(name, view_.providers, "providers") +
                  "; write PROVIDER or PROVIDER/MODEL");
   }
 }

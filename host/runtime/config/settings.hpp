@@ -11,6 +11,7 @@ namespace rustic::config {
 struct provider_settings {
   std::string name;
   std::string type;
+  std::string preset;    // the name of a known service that `type` said
   std::string base_url;  // empty: the plugin's own
   std::string api_key;   // as written, usually a reference; see resolve_secret()
   std::string model;
