@@ -237,6 +237,19 @@ TEST_CASE("an answer that breaks off after it was shown is kept, and not shown t
   }
 }
 
+TEST_CASE("another model of the same provider may stand in, also from the environment") {
+  world w({fakes::step::failing(404, R"({"error":{"message":"no","code":"model_not_found"}})"),
+           fakes::step::saying("From the other model.")});
+  w.environment["RUSTIC_AI_FALLBACK"] = "openai/second, openai/third";
+  const auto end = w.chat({"--output", "json", "Hi"});
+  CAPTURE(end.err);
+  CHECK(end.status == 0);
+  const auto requests = w.server.requests();
+  REQUIRE(requests.size() == 2);
+  CHECK(text_or(requests[0].json(), "model") == "fake-model");
+  CHECK(text_or(requests[1].json(), "model") == "second");
+}
+
 TEST_CASE("a refused key is not tried again; the next provider answers") {
   two_servers w({always(refusing(401))}, {fakes::step::saying("From two.")});
   const auto end = w.chat({"Hi"});
