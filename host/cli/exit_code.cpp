@@ -16,8 +16,10 @@ exit_code exit_code_of(const error& problem) {
     case status_code::resource_exhausted:
       return kind == "rate_limit" || kind == "quota" ? exit_code::provider : exit_code::turn_failed;
     case status_code::unavailable:
-      return kind.empty() || kind == "stream_cut" || kind == "truncated" ? exit_code::turn_failed
-                                                                         : exit_code::provider;
+      return kind.empty() || kind == "stream_cut" || kind == "truncated" ||
+                     kind.starts_with("plugin_")
+                 ? exit_code::turn_failed
+                 : exit_code::provider;
     case status_code::deadline_exceeded:
       return kind == "connect" || kind == "first_byte" ? exit_code::provider
                                                        : exit_code::turn_failed;

@@ -116,11 +116,16 @@ int main(int count, char** words) {
     return static_cast<int>(run(with, *given.value, signals));
   } catch (...) {
     const auto problem = current_error();
-    if (given.value->what == command::chat)
+    if (given.value->what == command::chat) {
       report_failure(form, true, problem);
-    else
+    } else {
+      if (given.value->json || given.value->validate.output == "json")
+        std::puts(json::serialize(json::object{{"error", error_object(problem)}}).c_str());
       print_error(problem);
-    if (problem.code == status_code::invalid_argument) return static_cast<int>(exit_code::usage);
+    }
+    if (problem.code == status_code::invalid_argument ||
+        problem.code == status_code::already_exists)
+      return static_cast<int>(exit_code::usage);
     if (problem.code == status_code::cancelled && problem.message == "terminated")
       return static_cast<int>(exit_code::terminated);
     return static_cast<int>(exit_code_of(problem));

@@ -68,12 +68,6 @@ std::vector<std::string> row_of(const std::string& provider, const json::object&
           rate_text(rates, "output"), visible(provider + "/" + std::string(text_or(model, "id")))};
 }
 
-json::object error_object(const error& problem) {
-  json::object out{{"code", status_name(problem.code)}, {"message", to_utf8(problem.message)}};
-  out["hint"] = problem.hint.empty() ? json::value(nullptr) : json::value(to_utf8(problem.hint));
-  return out;
-}
-
 // Sorted by id, each once.
 json::array models_of(program& with, const std::string& provider, const call_result& told,
                       const std::string& usual, std::string_view own) {

@@ -20,20 +20,20 @@ json::object to_json(const surveyed_plugin& one) {
                    {"version", about.version},
                    {"description", about.description},
                    {"license", about.license},
-                   {"path", one.file.listed.string()},
-                   {"directory", one.file.listed.parent_path().string()},
+                   {"path", to_utf8(one.file.listed.string())},
+                   {"directory", to_utf8(one.file.listed.parent_path().string())},
                    {"from", one.from},
                    {"build_id", one.file.build_id},
                    {"state", one.state()}};
   const auto reason = one.reason();
-  out["reason"] = reason.empty() ? json::value() : json::value(reason);
+  out["reason"] = reason.empty() ? json::value() : json::value(to_utf8(reason));
   out["shadowed_by"] =
-      one.file.shadowed_by.empty() ? json::value() : json::value(one.file.shadowed_by.string());
+      one.file.shadowed_by.empty() ? json::value() : json::value(to_utf8(one.file.shadowed_by.string()));
   out["isolation"] = one.where.isolated ? "process" : "none";
-  out["isolation_because"] = one.where.because;
+  out["isolation_because"] = to_utf8(one.where.because);
   out["quarantined"] = one.known.quarantined;
   out["deaths"] = one.known.deaths_unix_ms.size();
-  if (!one.known.last_death.empty()) out["last_death"] = one.known.last_death;
+  if (!one.known.last_death.empty()) out["last_death"] = to_utf8(one.known.last_death);
   json::array targets;
   for (const auto& entry : about.provides)
     targets.emplace_back(entry.target() + (entry.type.empty() ? "" : " (type " + entry.type + ")"));

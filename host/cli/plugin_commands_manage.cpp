@@ -154,7 +154,8 @@ exit_code plugin_install(program& with, const arguments& given) {
              status_code::invalid_argument);
   } else {
     if (!fs::exists(source, problem))
-      refuse("there is no file " + source.string(), {}, status_code::invalid_argument);
+      refuse("there is no file " + source.string(), "name a plugin file, or a directory of them",
+             status_code::invalid_argument);
     files.push_back(source);
   }
   const plugin_survey survey(with);

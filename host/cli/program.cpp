@@ -119,6 +119,12 @@ json::object program::context(const turn_options& turn, bool interactive) {
   return context;
 }
 
+json::object error_object(const error& problem) {
+  json::object out{{"code", status_name(problem.code)}, {"message", to_utf8(problem.message)}};
+  out["hint"] = problem.hint.empty() ? json::value(nullptr) : json::value(to_utf8(problem.hint));
+  return out;
+}
+
 void print_error(const error& problem) {
   std::fprintf(stderr, "rustic-ai: %s\n", problem.message.c_str());
   if (!problem.hint.empty()) std::fprintf(stderr, "  %s\n", problem.hint.c_str());

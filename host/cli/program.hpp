@@ -53,6 +53,8 @@ class program {
   bool quiet_ = false;
 };
 
+// {"code", "message", "hint"} for those who read JSON.
+json::object error_object(const error& problem);
 // "rustic-ai: MESSAGE" and "  HINT" on standard error.
 void print_error(const error& problem);
 }  // namespace rustic::cli

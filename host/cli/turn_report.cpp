@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "host/cli/limits.hpp"
+#include "host/cli/program.hpp"
 #include "host/cli/terminal.hpp"
 
 namespace rustic::cli {
@@ -214,17 +215,7 @@ json::object result_object(const json::object& turn, const error* problem,
   out["usage_by_model"] = array_or_empty(turn, "usage_by_model");
   out["duration_ms"] = duration_ms;
   text("limit", "limit");
-  if (problem) {
-    json::object shown{{"code", status_name(problem->code)},
-                       {"message", to_utf8(problem->message)}};
-    if (problem->hint.empty())
-      shown["hint"] = nullptr;
-    else
-      shown["hint"] = to_utf8(problem->hint);
-    out["error"] = std::move(shown);
-  } else {
-    out["error"] = nullptr;
-  }
+  out["error"] = problem ? json::value(error_object(*problem)) : json::value(nullptr);
   return out;
 }
 }  // namespace rustic::cli

@@ -8,6 +8,7 @@
 #include <exception>
 #include <filesystem>
 #include <random>
+#include <rustic/json.hpp>
 #include <set>
 #include <string>
 #include <string_view>
@@ -102,7 +103,7 @@ command_line read(int count, char** words) {
     bool any = false;
     for (const auto* one : all_checks()) any = any || matches(pattern, one->name);
     if (!any && out.problem.empty())
-      out.problem = "no check is named " + pattern + "; --list shows them";
+      out.problem = "no check is named " + pattern;
   }
   return out;
 }
@@ -133,7 +134,14 @@ int main(int count, char** words) {
   try {
     const auto given = read(count, words);
     if (!given.problem.empty()) {
-      std::fprintf(stderr, "%s\n%s", given.problem.c_str(), std::string(usage_text).c_str());
+      const auto message = "validating a plugin: " + given.problem;
+      const std::string hint = "see: rustic-ai plugin validate --help";
+      rustic::json::object problem{{"code", "INVALID_ARGUMENT"}, {"message", message}};
+      problem["hint"] = hint;
+      if (given.output == "json")
+        std::puts(rustic::json::serialize(rustic::json::object{{"error", problem}}).c_str());
+      std::fprintf(stderr, "rustic-ai: %s\n  %s\n", message.c_str(), hint.c_str());
+      if (count == 1) std::fputs(std::string(usage_text).c_str(), stderr);
       return status_usage;
     }
     if (given.list) {
