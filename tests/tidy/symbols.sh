@@ -8,3 +8,24 @@ fi
 if readelf -d "$1" | grep -E 'NEEDED.*(spdlog|libfmt)|RUNPATH|RPATH|TEXTREL'; then
   echo "$1 must not need these"; exit 1
 fi
+# A unique symbol keeps the file mapped for ever and is shared between two generations of it.
+if readelf -sW "$1" | grep -E ' UNIQUE '; then
+  echo "$1 has unique symbols: compile it with -fno-gnu-unique"; exit 1
+fi
+if ! readelf -d "$1" | grep -qE 'FLAGS.*(BIND_NOW|NOW)'; then
+  echo "$1 is not linked with -z now"; exit 1
+fi
+if ! readelf -lW "$1" | grep -qE 'GNU_STACK.* RW '; then
+  echo "$1 wants an executable stack"; exit 1
+fi
+# What Debian 12 has.
+newest() {
+  readelf -VW "$1" | grep -oE "\b$2_[0-9.]+" | sort -uV | tail -n 1 | sed "s/$2_//"
+}
+for limit in GLIBC:2.36 GLIBCXX:3.4.30 CXXABI:1.3.13; do
+  library=${limit%%:*} most=${limit#*:}
+  found=$(newest "$1" "$library")
+  if [ -n "$found" ] && [ "$(printf '%s\n' "$found" "$most" | sort -V | tail -n 1)" != "$most" ]; then
+    echo "$1 needs $library $found, Debian 12 has $most"; exit 1
+  fi
+done
