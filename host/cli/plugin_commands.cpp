@@ -27,8 +27,8 @@ json::object to_json(const surveyed_plugin& one) {
                    {"state", one.state()}};
   const auto reason = one.reason();
   out["reason"] = reason.empty() ? json::value() : json::value(to_utf8(reason));
-  out["shadowed_by"] =
-      one.file.shadowed_by.empty() ? json::value() : json::value(to_utf8(one.file.shadowed_by.string()));
+  const auto& first = one.file.shadowed_by;
+  out["shadowed_by"] = first.empty() ? json::value() : json::value(to_utf8(first.string()));
   out["isolation"] = one.where.isolated ? "process" : "none";
   out["isolation_because"] = to_utf8(one.where.because);
   out["quarantined"] = one.known.quarantined;
