@@ -58,6 +58,9 @@ foreach(name rustic-sdk rustic-sdk-cpp)
   install(FILES ${CMAKE_BINARY_DIR}/${name}.pc DESTINATION lib/pkgconfig COMPONENT sdk)
 endforeach()
 
+install(FILES ${CMAKE_SOURCE_DIR}/docs/man/rustic-ai.1 DESTINATION share/man/man1 COMPONENT program)
+install(FILES ${CMAKE_SOURCE_DIR}/docs/man/rustic-sdk.7 DESTINATION share/man/man7 COMPONENT sdk)
+
 # The examples stand where `rustic-ai plugin new` looks for them, also beside a program that is not
 # installed.
 file(GLOB_RECURSE examples CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/sdk/examples

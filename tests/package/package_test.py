@@ -280,6 +280,41 @@ def step_embed():
     require('It is mild.' in said and '(1 tool calls)' in said, 'a turn with a tool', said)
 
 
+def help_of(*command):
+    """The subcommands and long options that a command's help lists."""
+    said = rustic(*command, '--help')
+    section, subcommands, options = '', [], []
+    for line in said.splitlines():
+        if line and not line.startswith(' '):
+            section = line
+        elif section == 'Subcommands:' and re.match(r'  \w', line):
+            subcommands.append(line.split()[0])
+        elif section == 'Options:' and line.startswith('  -'):
+            options += re.findall(r'--[a-z-]+', line.split('  ')[1].split(' ')[0])
+    return subcommands, options
+
+
+def step_man():
+    pages = [os.path.join(prefix, 'share/man', file) for file in ('man1/rustic-ai.1', 'man7/rustic-sdk.7')]
+    if not shutil.which('mandoc'):
+        print('mandoc is not installed')
+        sys.exit(SKIPPED)
+    run(['mandoc', '-Tlint', '-W', 'warning', *pages])
+    if shutil.which('groff'):
+        for page in pages:
+            said = subprocess.run(['groff', '-mdoc', '-ww', '-Tutf8', page], check=True,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True).stderr
+            require(not said, f'{page} is clean', said)
+    text = re.sub('.\b', '', run(['mandoc', '-Tascii', '-O', 'width=200', pages[0]]))
+    commands, options = help_of()
+    require(len(commands) > 8 and '--plugin-dir' in options, 'the help was read', (commands, options))
+    for option in options:
+        require(re.search(r'(^|[ ,])' + option + r'\b(?!-)', text), f'rustic-ai(1) lacks {option}')
+    for command in commands:
+        for entry in [f'{command} {nested}' for nested in help_of(command)[0]] or [command]:
+            require(re.search(r'^     ' + entry + r'\b', text, re.M), f'rustic-ai(1) lacks the command {entry}', text)
+
+
 def unpacked_runs(tree):
     """The program of an unpacked package, with nobody's settings and no compiler."""
     home = os.path.join(tree, 'home')
@@ -372,8 +407,8 @@ def step_deb():
     for library in sorted(needed - {'ld-linux-x86-64.so.2', 'ld-linux-aarch64.so.1'}):
         owners = {line.split(':')[0] for line in run(['dpkg-query', '-S', '*/' + library]).splitlines()}
         require(owners & depends, f'{library} of {owners} is not among what it depends on', fields)
-    for name in ('copyright', 'README.md'):
-        require(os.path.exists(os.path.join(root, 'usr/share/doc/rustic-ai', name)), f'{name} is missing')
+    for name in ('doc/rustic-ai/copyright', 'doc/rustic-ai/README.md', 'man/man1/rustic-ai.1'):
+        require(os.path.exists(os.path.join(root, 'usr/share', name)), f'{name} is missing')
     for folder, folders, files in os.walk(root):
         for name in folders + files:
             mode = os.lstat(os.path.join(folder, name)).st_mode & 0o777
