@@ -6,6 +6,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -36,6 +37,14 @@ std::string compressed(std::string_view text, int window_bits) {
   out.resize(s.total_out);
   deflateEnd(&s);
   return out;
+}
+
+// OpenSSL writes with write(): a client that has gone must not end the test.
+void block_sigpipe() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
 bool send_all(int fd, std::string_view bytes) {
@@ -218,6 +227,7 @@ std::string test_server::url(std::string_view path) const {
 }
 
 void test_server::accept_all() {
+  block_sigpipe();  // and so in the threads that it starts
   for (;;) {
     const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
     if (fd < 0) return;
