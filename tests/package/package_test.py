@@ -315,6 +315,25 @@ def step_man():
             require(re.search(r'^     ' + entry + r'\b', text, re.M), f'rustic-ai(1) lacks the command {entry}', text)
 
 
+def step_guide():
+    """docs/plugin-guide.md, command by command."""
+    with open(os.path.join(prefix, 'share/doc/rustic-ai/docs/plugin-guide.md'), encoding='utf-8') as file:
+        blocks = re.findall(r'^```sh\n(.*?)^```', file.read(), re.M | re.S)
+    require(len(blocks) >= 8, 'the guide has commands', blocks)
+    ask = {'tool_calls': [{'name': 'disk_free', 'arguments': {'directory': '.'}}]}
+    place = os.path.join(scratch, 'empty')
+    os.mkdir(place)
+    with fake_model({'steps': [ask, {'text': 'Enough.'}, ask, {'text': 'As I said.'}]}) as url:
+        configure(f'[providers.fake]\ntype = "openai"\nbase_url = "{url}"\nmodel = "m"\n')
+        said = run(['sh', '-eux', '-c', '\n'.join(blocks)], where=place, stdin=subprocess.DEVNULL)
+    require('Enough.' in said and 'As I said.' in said, 'the agent answers twice', said)
+    sessions = json.loads(rustic('-C', place, 'session', 'list', '-a', '--output', 'json'))
+    sessions = sessions if isinstance(sessions, list) else sessions['sessions']
+    told = [rustic('session', 'export', one['id'], '--format', 'json') for one in sessions]
+    for words in (r'\d+ of \d+ bytes are free', r'\d+ of \d+ MiB are free'):
+        require(sum(bool(re.search(words, one)) for one in told) == 1, f'one session has: {words}', told)
+
+
 def unpacked_runs(tree):
     """The program of an unpacked package, with nobody's settings and no compiler."""
     home = os.path.join(tree, 'home')
