@@ -106,15 +106,19 @@ struct api {
   const char* answer;
   const char* content_type;
 };
+constexpr const char* chat_stream =
+    "data: {\"id\":\"r\",\"model\":\"m-1\",\"choices\":[{\"delta\":{\"content\":\"Hel\"}}]}\n\n"
+    "data: {\"id\":\"r\",\"choices\":[{\"delta\":{\"content\":\"lo \\u2600\",\"tool_calls\":[{\"index\""
+    ":0,\"id\":\"c1\",\"function\":{\"name\":\"add\",\"arguments\":\"{\\\"a\\\"\"}}]}}]}\n\n"
+    "data: {\"id\":\"r\",\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{"
+    "\"arguments\":\":1}\"}}]},\"finish_reason\":\"tool_calls\"}],\"usage\":{\"prompt_tokens\":7,"
+    "\"completion_tokens\":3}}\n\ndata: [DONE]\n\n";
 const api apis[] = {
-    {"openai",
-     "data: {\"id\":\"r\",\"model\":\"m-1\",\"choices\":[{\"delta\":{\"content\":\"Hel\"}}]}\n\n"
-     "data: {\"id\":\"r\",\"choices\":[{\"delta\":{\"content\":\"lo \\u2600\",\"tool_calls\":[{\"index\""
-     ":0,\"id\":\"c1\",\"function\":{\"name\":\"add\",\"arguments\":\"{\\\"a\\\"\"}}]}}]}\n\n"
-     "data: {\"id\":\"r\",\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{"
-     "\"arguments\":\":1}\"}}]},\"finish_reason\":\"tool_calls\"}],\"usage\":{\"prompt_tokens\":7,"
-     "\"completion_tokens\":3}}\n\ndata: [DONE]\n\n",
-     "text/event-stream"},
+    {"openai", chat_stream, "text/event-stream"},
+    {"azure", chat_stream, "text/event-stream"},
+    {"custom", chat_stream, "text/event-stream"},
+    {"grok", chat_stream, "text/event-stream"},
+    {"zai", chat_stream, "text/event-stream"},
     {"anthropic",
      "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"r\",\"model\":"
      "\"m-1\",\"usage\":{\"input_tokens\":7,\"output_tokens\":1}}}\n\n"
@@ -328,7 +332,7 @@ std::vector<conversation_with> everything() {
        use_examples},
       {"probes", {"probe", "hostile"}, nothing, use_probes},
   };
-  for (const auto* backend : {"memory", "sqlite"}) {
+  for (const auto* backend : {"memory", "sqlite", "file-store"}) {
     out.push_back({std::string("storage: ") + backend,
                    {backend},
                    [=](one_place& here) { here.options.storage["backend"] = backend; },
