@@ -51,6 +51,7 @@ void circuit_notes::take(std::string_view event) noexcept {
     circuit_note one;
     one.target = text_or(told, "target");
     one.state = text_or(told, "state");
+    if (one.target.empty() || one.state.empty()) return;
     one.failures = int_or(told, "failures");
     one.since_unix_ms = unix_now_ms();
     one.until_unix_ms = one.since_unix_ms + int_or(told, "retry_in_ms");
@@ -108,7 +109,7 @@ std::vector<circuit_note> circuit_notes::read(const fs::path& directory) {
       const bool running = !started.empty() && started == text_or(all, "started");
       for (const auto& value : array_or_empty(all, "circuits")) {
         const auto* one = value.if_object();
-        if (!one) continue;
+        if (!one || text_or(*one, "target").empty()) continue;
         out.push_back({std::string(text_or(*one, "target")), std::string(text_or(*one, "state")),
                        int_or(*one, "failures"), int_or(*one, "since_unix_ms"),
                        int_or(*one, "until_unix_ms"), process, running});
