@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <rustic/testing.hpp>
 
 #include "log_map.hpp"
@@ -123,6 +124,74 @@ void damage_cases(rustic::testing::checks& check) {
   check(outcome(nowhere) == status_code::unavailable, "so is a place that cannot be written");
 }
 
+// Whatever becomes of the file: what is read is what some transaction had left, or an error.
+void every_byte_case(rustic::testing::checks& check) {
+  const folder place;
+  const auto file = place / "data";
+  {
+    log_map map(file);
+    put(map, "a", "1");
+    put(map, "a", "22");
+    put(map, "b", "333");
+  }
+  std::ifstream in(file, std::ios::binary);
+  const std::string whole((std::istreambuf_iterator<char>(in)), {});
+  const auto state_of = [&](const std::string& bytes) {
+    std::ofstream(file, std::ios::trunc | std::ios::binary) << bytes;
+    log_map map(file);
+    try {
+      return get(map, "a") + get(map, "b");
+    } catch (const rustic::failure& problem) {
+      const auto code = problem.problem().code;
+      return std::string(code == status_code::data_loss             ? "damaged"
+                         : code == status_code::failed_precondition ? "foreign"
+                                                                    : "?");
+    }
+  };
+  const std::string before[] = {"(none)(none)", "1(none)", "22(none)", "22333"};
+  std::size_t step = 0;
+  for (std::size_t bytes = 0; bytes <= whole.size(); ++bytes) {
+    const auto found = state_of(whole.substr(0, bytes));
+    if (step < 3 && found == before[step + 1]) ++step;
+    check(found == before[step], "cut after " + std::to_string(bytes) + " bytes: " + found);
+  }
+  check(step == 3, "the whole file has everything");
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    auto changed = whole;
+    changed[at] = static_cast<char>(changed[at] ^ 0x21);
+    const auto found = state_of(changed);
+    // A wrong byte in the last record looks as if a crash had cut it short.
+    check(found == "damaged" || found == "foreign" || found == before[2],
+          "byte " + std::to_string(at) + " changed: " + found);
+  }
+}
+
+void processes_case(rustic::testing::checks& check) {
+  const folder place;
+  const auto file = place / "data";
+  constexpr int processes = 3, rounds = 40;
+  pid_t children[processes];
+  for (auto& child : children) {
+    child = ::fork();
+    if (child != 0) continue;
+    log_map map(file);
+    for (int i = 0; i < rounds; ++i) {
+      log_map::transaction change(map);
+      const auto* value = map.find("n");
+      map.put("n", std::to_string((value ? std::stoi(*value) : 0) + 1));
+      map.put("filler", std::string(20'000, 'x'));  // so that the file is written anew meanwhile
+      change.commit();
+    }
+    ::_exit(0);
+  }
+  for (const auto child : children) {
+    int status = 0;
+    check(::waitpid(child, &status, 0) == child && status == 0, "each process ends well");
+  }
+  log_map map(file);
+  check.equal(get(map, "n"), std::to_string(processes * rounds), "no change of another is lost");
+}
+
 void crash_case(rustic::testing::checks& check) {
   const folder place;
   const auto file = place / "data";
@@ -190,6 +259,8 @@ int main() {
   map_cases(check);
   rewriting_cases(check);
   damage_cases(check);
+  every_byte_case(check);
+  processes_case(check);
   crash_case(check);
   plugin_cases(check);
   return check.failures();
