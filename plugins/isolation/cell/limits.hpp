@@ -52,6 +52,10 @@ inline constexpr std::size_t output_bytes_per_s = 4u << 20;
 
 // Times.
 
+// How long a thread that has just been busy looks for more before it sleeps, and how many sleeps
+// without looking follow on looks in vain.
+inline constexpr std::int64_t look_out_us = 100;
+inline constexpr std::uint32_t look_outs_left_out_max = 63;
 inline constexpr std::int64_t load_timeout_ms = 30'000;  // dlopen and create; start; save; restore
 inline constexpr std::int64_t stop_timeout_ms = 5'000;   // stop and destroy
 inline constexpr std::int64_t cancel_grace_ms = 4'000;   // from cancel to the child's end

@@ -7,6 +7,8 @@
 
 #include <cerrno>
 
+#include "../look_out.hpp"
+
 namespace rustic::cell {
 namespace {
 constexpr int hung_up = 0, not_understood = 70;
@@ -60,12 +62,18 @@ void dispatcher::arm(bool first) {
 }
 
 void dispatcher::work() {
+  look_out before_sleep;
   for (;;) {
     while (run_next()) {
     }
     epoll_event event{};
     idle_.fetch_add(1);
-    const int count = ::epoll_wait(poll_, &event, 1, -1);
+    int count = 0;
+    for (const auto until = before_sleep.until(look_out::clock::now());
+         count == 0 && look_out::clock::now() < until;)
+      count = ::epoll_wait(poll_, &event, 1, 0);
+    before_sleep.found(count != 0);
+    if (count == 0) count = ::epoll_wait(poll_, &event, 1, -1);
     idle_.fetch_sub(1);
     if (count < 0 && errno != EINTR) ::_exit(not_understood);
     if (count == 1 && event.data.fd == socket_) read();
