@@ -20,6 +20,15 @@ namespace rustic::cli {
 namespace {
 namespace fs = std::filesystem;
 
+// Whether the service has no list of models, and not whether it cannot be asked.
+bool lists_nothing(const call_result& told) {
+  if (told.status == status_code::unimplemented) return true;
+  if (told.status != status_code::not_found) return false;
+  const auto problem = told.problem();
+  const auto* details = problem.details.if_object();
+  return details && !text_or(*details, "kind").empty();
+}
+
 class examination {
  public:
   examination(program& with, const arguments& given, signal_watch& signals)
@@ -31,6 +40,7 @@ class examination {
     directories();
     if (with_.configuration().ok()) running();
     circuits();
+    proxy();
     certificates();
     if (given_.try_them) try_providers();
   }
@@ -54,6 +64,7 @@ class examination {
   void directories();
   void running();
   void circuits();
+  void proxy();
   void certificates();
   void try_providers();
   bool needed(const std::string& provider);
@@ -244,6 +255,14 @@ void examination::circuits() {
   if (found.empty()) say(gravity::good, "circuits", "all are closed");
 }
 
+void examination::proxy() {
+  for (const auto* name : {"HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"})
+    if (const auto proxy = with_.around().variable(name)) {
+      const auto shown = config::redact(json::value(*proxy));
+      return say(gravity::good, "proxy", std::string(shown.as_string()) + " (" + name + ")");
+    }
+}
+
 // Where TLS finds its authorities, as OpenSSL looks for them.
 void examination::certificates() {
   const auto& http = object_or_empty(view().plugins, "http");
@@ -276,8 +295,7 @@ void examination::try_providers() {
   auto answers = ask_providers(with_, signals_, questions);
   // Not every service lists its models: then one token is asked for.
   for (std::size_t i = 0; i < questions.size(); ++i) {
-    const auto code = answers[i].result.status;
-    if (code != status_code::unimplemented && code != status_code::not_found) continue;
+    if (!lists_nothing(answers[i].result)) continue;
     json::object part{{"type", "text"}, {"text", "Hi"}};
     json::object message{{"role", "user"}, {"parts", json::array{std::move(part)}}};
     json::object body{{"messages", json::array{std::move(message)}},

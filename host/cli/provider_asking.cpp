@@ -17,7 +17,7 @@ std::vector<provider_answer> ask_providers(program& with, signal_watch& signals,
   std::vector<std::unique_ptr<runtime::root_call>> calls;
   for (const auto& one : questions)
     calls.push_back(with.runtime().start("rustic.provider/" + one.provider, one.method, one.body,
-                                         {}, provider_answer_ms_max));
+                                         {{"once", true}}, provider_answer_ms_max));
   std::vector<provider_answer> out(calls.size());
   std::size_t open = calls.size();
   while (open > 0) {

@@ -199,6 +199,15 @@ TEST_CASE("doctor: a broken configuration, a missing key, a missing type: exit s
   CHECK(contains(end.out, "typo"));
   CHECK(contains(end.out, "no plugin has the type \"nothing\""));
   CHECK(contains(end.out, "NOT_SET_ANYWHERE"));
+  // Nobody answers for a provider whose key is missing.
+  w.configure("fallback = [\"two\"]\n" + w.configuration +
+              "[providers.unset]\ntype = \"openai\"\nbase_url = \"" + w.one.base_url() +
+              "\"\napi_key = \"env:NOT_SET_ANYWHERE\"\n[defaults]\nprovider = \"unset\"\n");
+  const auto unset = rustic_ai(w, {"doctor", "--try"});
+  CAPTURE(unset.out);
+  CHECK(unset.status == 3);
+  CHECK(contains(unset.out, "problem  trying unset: NOT_FOUND"));
+  CHECK(w.two.requests().size() == 1);
   place empty;
   const auto none = rustic_ai(empty, {"doctor"});
   CHECK(none.status == 3);

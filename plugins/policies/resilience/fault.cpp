@@ -10,7 +10,7 @@ struct known_kind {
   std::string_view kind;
   std::string_view words;
 };
-constexpr std::array<known_kind, 24> kinds{{
+constexpr std::array<known_kind, 25> kinds{{
     {"rate_limit", "rate limit"},
     {"overloaded", "overloaded"},
     {"server_error", "server error"},
@@ -31,6 +31,7 @@ constexpr std::array<known_kind, 24> kinds{{
     {"permission", "it does not permit this"},
     {"model_not_found", "it has no such model"},
     {"not_found", "nothing answers at its address"},
+    {"not_set_up", "not set up"},
     {"plugin_died", "its plugin died"},
     {"plugin_quarantined", "its plugin is in quarantine"},
     {"circuit_open", "it has failed several times"},
@@ -86,6 +87,7 @@ fault judge(const error& problem) {
   }
   if (details && !bool_or(*details, "should_retry", true) && out.what == remedy::again)
     out.what = remedy::elsewhere;
+  if (out.kind.empty() && out.what == remedy::setup) out.kind = "not_set_up";
   if (out.kind.empty()) out.kind = status_name(problem.code);
   return out;
 }

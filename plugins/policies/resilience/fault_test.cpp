@@ -57,6 +57,7 @@ TEST_CASE("what lasts here may go elsewhere, and what is not set up is told apar
   CHECK(of(status_code::permission_denied, "permission") == remedy::setup);
   CHECK(of(status_code::not_found, "model_not_found") == remedy::setup);
   CHECK(of(status_code::not_found, "") == remedy::setup);
+  CHECK(in_words(judge(problem(status_code::not_found, ""))) == "not set up");
 }
 
 TEST_CASE("only what speaks of the server's health counts against it") {

@@ -78,7 +78,7 @@ task<std::string> policy::intercept(context& ctx) {
       in.target.starts_with(provider_prefix) &&
       (in.method == "generate" || in.method == "embed" || in.method == "count_tokens");
   const bool tool = in.target.starts_with(tool_prefix) && in.method == "call";
-  if (provider || tool) return carry(ctx);
+  if ((provider || tool) && !bool_or(ctx.scope(), "once")) return carry(ctx);
   return pass(ctx);
 }
 
