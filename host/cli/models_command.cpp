@@ -43,12 +43,17 @@ std::string usual_model(program& with, const json::object& providers) {
 }
 
 json::object listed_model(program& with, const std::string& provider, const json::object& told,
-                          const std::string& usual, std::string_view own) {
+                          const std::string& usual) {
   const auto id = text_or(told, "id");
+  const auto& section = object_or_empty(with.runtime().settings().providers, provider);
+  const auto own = text_or(section, "model");
   json::object out{{"id", id}, {"default", provider + "/" + std::string(id) == usual}};
   out["provider_default"] = id == own;
   for (const auto* key : {"context_window", "max_output_tokens"}) {
-    const auto tokens = int_or(told, key);
+    auto tokens = int_or(told, key);
+    // The configured window is that of the configured model.
+    if (tokens <= 0 && id == own && std::string_view(key) == "context_window")
+      tokens = int_or(section, key);
     out[key] = tokens > 0 ? json::value(tokens) : json::value(nullptr);
   }
   const auto price = with.runtime().call("rustic.price/default", "price",
@@ -70,7 +75,7 @@ std::vector<std::string> row_of(const std::string& provider, const json::object&
 
 // Sorted by id, each once.
 json::array models_of(program& with, const std::string& provider, const call_result& told,
-                      const std::string& usual, std::string_view own) {
+                      const std::string& usual) {
   std::vector<json::object> listed;
   const auto answer = told.object();
   for (const auto& value : array_or_empty(answer, "models")) {
@@ -85,7 +90,7 @@ json::array models_of(program& with, const std::string& provider, const call_res
                            [&](const auto& a, const auto& b) { return id(a) == id(b); }),
                listed.end());
   json::array out;
-  for (const auto& one : listed) out.push_back(listed_model(with, provider, one, usual, own));
+  for (const auto& one : listed) out.push_back(listed_model(with, provider, one, usual));
   return out;
 }
 
@@ -126,7 +131,7 @@ exit_code models_command(program& with, const arguments& given, signal_watch& si
     one["models"] = json::array();
     one["error"] = nullptr;
     try {
-      auto models = models_of(with, name, answers[i].result, usual, own);
+      auto models = models_of(with, name, answers[i].result, usual);
       for (const auto& model : models) rows.push_back(row_of(name, model.as_object()));
       any = true;
       one["models"] = std::move(models);

@@ -26,7 +26,7 @@ struct three : place {
              "\"\napi_key = \"env:TEST_KEY\"\nmodel = \"" + model + "\"\n";
     };
     environment["TEST_KEY"] = planted_key;
-    configuration = section("one", one.base_url(), "m1") +
+    configuration = section("one", one.base_url(), "m1") + "context_window = 32000\n" +
                     section("gone", "http://127.0.0.1:9/v1", "m") +
                     section("two", two.base_url(), "not-listed") +
                     "[prices.\"one/m1\"]\ninput = 0.25\noutput = 2\n";
@@ -75,6 +75,8 @@ TEST_CASE("models: what each provider offers, whoever does not answer") {
   CHECK(models[1].at("id") == "m1");
   CHECK(models[1].at("default").as_bool());
   CHECK(models[1].at("price").at("input") == 0.25);
+  CHECK(models[1].at("context_window") == 32000);
+  CHECK(models[0].at("context_window").is_null());
   const auto& gone = list[1].as_object();
   CHECK(text_or(object_or_empty(gone, "error"), "code") == "UNAVAILABLE");
   CHECK(array_or_empty(gone, "models").empty());
