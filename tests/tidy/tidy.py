@@ -134,6 +134,12 @@ def check_document(path, text, root):
         if not os.path.exists(target):
             number = text.count('\n', 0, found.start()) + 1
             yield f'{path}:{number}: the link {found.group(1)} leads nowhere'
+    # A block that names a file is that file.
+    for found in re.finditer(r'^```\w+ file=(\S+)\n(.*?)^```$', text, re.S | re.M):
+        source = os.path.join(root, found.group(1))
+        if not os.path.exists(source) or read(source) != found.group(2):
+            number = text.count('\n', 0, found.start()) + 1
+            yield f'{path}:{number}: the block is not what stands in {found.group(1)}'
     if sum(1 for line in re.sub(r'```.*?```', '', text, flags=re.S).split('\n') if line.startswith('# ')) > 1:
         yield f'{path}: more than one title'
 
@@ -179,6 +185,7 @@ def self_test():
         ('docs/x.md', '`docs/missing.md`\n'),
         ('docs/x.md', '[x](missing.md)\n'),
         ('docs/x.md', '# a\n# b\n'),
+        ('docs/x.md', '```c file=a.c\nx\n```\n'),
         ('sdk/include/rustic/abi.h', 'typedef struct rai_x {\n  void (*f)(void);\n} rai_x;\n'),
     ]
     silent = [f'{path}: {text[:40]!r}' for path, text in cases if not list(check_file(path, text, '/nowhere'))]

@@ -1,4 +1,4 @@
-// line_model.hpp - the model API as plain code: requests to text, pieces of an answer to events.
+// line_model.hpp - the model API: what is sent, and how its answers are read.
 //
 //   POST BASE/generate  {"model", "messages": [{"role", "text"}], "max_tokens"?}
 //   the answer's body:  {"text": "Hel"}      one object on each line, as the model goes
@@ -6,48 +6,38 @@
 //                       {"done": "stop", "input_tokens": 3, "output_tokens": 2}
 //   GET  BASE/models    {"models": ["small", "large"]}
 #pragma once
-#include <optional>
-#include <rustic/http.hpp>
-#include <rustic/provider.hpp>
+#include <rustic/provider/translator.hpp>
 
 namespace line_model_plugin {
+namespace json = rustic::json;
+namespace provider = rustic::provider;
 
-inline constexpr std::size_t line_bytes_max = std::size_t{1} << 20;
-inline constexpr std::size_t error_bytes_max = 4096;  // of what a server says about an error
-
-inline constexpr std::int64_t retry_after_s_max = 24 * 60 * 60;
-
-// One section [providers.NAME] of the configuration.
-struct settings {
-  std::string name, base_url, api_key, model;
-  static settings read(std::string_view name, const rustic::json::object& section);
-};
-
-std::string to_body(const rustic::generate_request& request, std::string_view model);
-std::string to_http(const settings& with, std::string_view method, std::string_view path);
-
-// The answer to one generate request, fed as it arrives. Threads: one at a time.
-class exchange {
+// One answer. What it adds to answer_ goes to the caller at once and into the result at the end.
+class reader : public provider::answer_reader {
  public:
-  exchange(const settings& with, std::string model) : with_(with), model_(std::move(model)) {}
+  reader(const provider::subject& about, std::uint64_t id_seed)
+      : answer_reader(about, id_seed, provider::framing::lines) {}
 
-  // The status, and {"headers": [[name, value], ...]}.
-  void head(std::uint64_t http_status, std::string_view text);
-  // Takes bytes of the body, gives the text in them. Throws failure(DATA_LOSS) for what is no line.
-  std::string feed(std::string_view bytes);
-  // After the end: the result, or failure with what went wrong. `cause` is set when the transport
-  // failed.
-  std::string result(const std::optional<rustic::error>& cause);
+ protected:
+  void event(std::string_view name, const json::value& line) override;
+  void whole(const json::value& body) override;
+  bool complete() const override { return done_; }
 
  private:
-  rustic::failure problem(const std::optional<rustic::error>& cause) const;
+  bool done_ = false;
+};
 
-  const settings& with_;
-  const std::string model_;
-  std::uint64_t http_status_ = 0;
-  std::optional<std::int64_t> retry_after_ms_;
-  std::string line_;  // the one that is not complete yet; or what the server says about an error
-  std::string text_, finish_reason_;
-  rustic::token_usage usage_;
+// One section [providers.NAME] of the configuration. Threads: several calls at once.
+class translator : public provider::translator {
+ public:
+  translator(std::string_view name, const json::object& section)
+      : provider::translator(provider::read_instance(name, section)) {}
+
+  provider::outgoing generate(const json::object& request) override;
+  std::unique_ptr<provider::answer_reader> reader(const provider::subject& about,
+                                                  std::uint64_t id_seed) override;
+  provider::outgoing models(std::string_view page) override;
+  std::string read_models(const provider::subject& about, std::string_view body,
+                          json::array& models) override;
 };
 }  // namespace line_model_plugin

@@ -1,6 +1,7 @@
-// The parser by itself, then the built plugin with a stand-in for the HTTP client.
+// The reader by itself, then the built plugin with a stand-in for the HTTP client.
 #include "line_model.hpp"
 
+#include <rustic/provider.hpp>
 #include <rustic/testing.hpp>
 
 using namespace rustic;
@@ -26,14 +27,19 @@ json::object question() {
 
 int main() {
   testing::checks check;
-  const line_model_plugin::settings with{"lines", "http://127.0.0.1:9", "", "small"};
-  line_model_plugin::exchange byte_by_byte(with, "small");
-  byte_by_byte.head(200, "{}");
+  const provider::subject about{"generate", "lines", "http://127.0.0.1:9", "small"};
+  line_model_plugin::reader byte_by_byte(about, 1);
   std::string text;
-  for (const char byte : std::string_view("{\"text\":\"h\xC3\xA9\"}\n\n{\"done\":\"stop\"}\n"))
-    text += byte_by_byte.feed(std::string_view(&byte, 1));
+  for (const char byte : std::string_view("{\"text\":\"h\xC3\xA9\"}\n\n{\"done\":\"stop\"}\n")) {
+    byte_by_byte.feed(std::string_view(&byte, 1));
+    for (std::size_t i = 0; i < byte_by_byte.events().size(); ++i)
+      if (byte_by_byte.events()[i].kind == RAI_EVENT_TEXT)
+        text += to_view(byte_by_byte.events()[i].text);
+    byte_by_byte.events().clear();
+  }
+  byte_by_byte.end();
   check.equal(text, "h\xC3\xA9", "an answer that comes byte by byte");
-  check(!byte_by_byte.result(std::nullopt).empty(), "and is complete");
+  check(!byte_by_byte.problem(), "and is complete");
 
   json::object instance{{"type", "line-model"}, {"base_url", "http://127.0.0.1:9"}};
   instance["model"] = "small";
@@ -78,7 +84,9 @@ int main() {
   });
   const auto models = plugin.call("rustic.provider/lines", "models", {});
   check(from_json<models_result>(models.object()).models.size() == 2, "the models");
-  check(plugin.call("rustic.provider/lines", "embed", {}).status == status_code::unimplemented,
-        "a method that is not there");
+  json::object inputs;
+  inputs["inputs"] = json::array{"a"};
+  check(plugin.call("rustic.provider/lines", "embed", inputs).status == status_code::unimplemented,
+        "a method that the API does not have");
   return check.failures();
 }
