@@ -137,7 +137,7 @@ def generated(kind, lang, name):
     run(commands[1], where=folder)
     file = os.path.join(folder, 'build', name + '.so')
     exports(file)
-    validated(file)
+    rustic('plugin', 'validate', '--strictness', '10', '--seed', '1', file)
     listed(os.path.join(folder, 'build'), name)
     run(commands[2], where=folder)
     require(os.path.exists(os.path.join(scratch, 'home/.local/lib/rustic-ai/plugins', name + '.so')),
@@ -432,6 +432,15 @@ def step_deb():
         for name in folders + files:
             mode = os.lstat(os.path.join(folder, name)).st_mode & 0o777
             require(mode in (0o755, 0o644), f'{name} has mode {mode:o}')
+    # The SDK of the package, whose archives were stripped.
+    for example, made in (('hello-cpp', 'hello.so'), ('hello-c', 'hello-c.so'), ('embed', 'embed')):
+        folder = os.path.join(scratch, example)
+        shutil.copytree(os.path.join(root, 'usr/share/rustic-ai/examples', example), folder)
+        run(['cmake', '-B', 'build', f'-DCMAKE_PREFIX_PATH={root}/usr'], where=folder)
+        run(['cmake', '--build', 'build'], where=folder)
+        require(os.path.exists(os.path.join(folder, 'build', made)), f'{made} is built')
+        with open(os.path.join(folder, 'build/CMakeCache.txt'), encoding='utf-8') as cache:
+            require(f'{root}/usr/lib/cmake/rustic' in cache.read(), 'with the SDK of the package')
     unpacked_twice(os.path.join(root, 'usr'))
 
 
