@@ -19,6 +19,7 @@ inline constexpr std::size_t sidecar_bytes_max = 64u * 1024;
 inline constexpr std::size_t deaths_waiting_max = 256;    // to be written to the ledger
 inline constexpr std::size_t plugin_notices_max = 100;    // waiting to be shown
 inline constexpr std::size_t watched_directories_max = 64;
+inline constexpr std::size_t watched_links_max = 64;  // of one directory
 inline constexpr std::uint32_t removal_grace_ms = 1000;   // linkers remove a file to write it anew
 inline constexpr std::uint32_t reload_again_ms = 200;     // when too many generations are draining
 inline constexpr std::uint32_t unload_drain_ms = 5000;    // for the calls of a plugin that goes

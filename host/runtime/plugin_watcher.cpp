@@ -20,11 +20,15 @@ namespace fs = std::filesystem;
 constexpr std::uint32_t gone = IN_DELETE_SELF | IN_MOVE_SELF;
 constexpr std::uint32_t of_plugins = IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO |
                                      IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | gone;
-constexpr std::uint32_t of_ledger = IN_MOVED_TO | gone;
-constexpr std::uint32_t of_ancestor = IN_CREATE | IN_MOVED_TO | gone;
+constexpr std::uint32_t of_appearance = IN_CREATE | IN_MOVED_TO | gone;
 constexpr int looks_in_a_row_max = 16;
 constexpr int arm_tries_max = 8;  // while somebody makes and removes the directory
 constexpr std::size_t event_bytes_max = 16u * 1024;
+
+bool is_link(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_symlink(fs::symlink_status(path, ignored));
+}
 
 bool is_plugin_name(const std::string& name) { return name.ends_with(".so"); }
 
@@ -60,19 +64,25 @@ plugin_watcher::~plugin_watcher() {
 }
 
 // Watches the directory, or the nearest one above it that is there for the name that is missing.
-void plugin_watcher::arm_directory(const fs::path& directory, const std::string& file) {
+void plugin_watcher::arm_directory(const fs::path& directory, wanted what, const std::string& file,
+                                   const fs::path& link) {
   auto at = directory;
   std::string awaited;
   for (int tries = 0; tries < arm_tries_max;) {
     const bool there = awaited.empty();
-    const auto mask = !there ? of_ancestor : file.empty() ? of_plugins : of_ledger;
+    const auto mask = !there || what == wanted::appearance ? of_appearance : of_plugins;
     const int id = inotify_add_watch(inotify_, at.c_str(), mask | IN_ONLYDIR | IN_MASK_ADD);
     if (id >= 0) {
       auto& one = watches_[id];
-      one.directory = at;
-      if (there && file.empty()) one.plugins = true;
-      if (there && !file.empty()) one.awaited.insert(file);
-      if (!there) one.awaited.insert(awaited);
+      if (!one.plugins) one.directory = at;
+      if (!there)
+        one.awaited.insert(awaited);
+      else if (what == wanted::plugins)
+        one.plugins = true;
+      else if (what == wanted::target)
+        one.targets[file] = link;
+      else
+        one.awaited.insert(file);
       // It may have been made before the watch was there.
       std::error_code ignored;
       if (there || !fs::is_directory(at / awaited, ignored)) return;
@@ -99,8 +109,39 @@ void plugin_watcher::arm() {
   busy_.clear();
   std::size_t count = 0;
   for (const auto& directory : directories_)
-    if (++count <= watched_directories_max) arm_directory(directory, {});
-  if (!ledger_.empty()) arm_directory(ledger_.parent_path(), ledger_.filename().string());
+    if (++count <= watched_directories_max) {
+      arm_directory(directory, wanted::plugins);
+      if (is_link(directory))
+        arm_directory(directory.parent_path(), wanted::appearance, directory.filename().string());
+      arm_links(directory);
+    }
+  if (!ledger_.empty())
+    arm_directory(ledger_.parent_path(), wanted::appearance, ledger_.filename().string());
+}
+
+// A plugin that is a link changes where the link leads to.
+void plugin_watcher::arm_links(const fs::path& directory) {
+  std::error_code problem;
+  std::size_t count = 0;
+  for (fs::directory_iterator at(directory, problem), end; !problem && at != end;
+       at.increment(problem)) {
+    const auto& path = at->path();
+    if (!is_plugin_name(path.filename().string()) || !is_link(path)) continue;
+    if (++count > watched_links_max) return;
+    std::error_code unread;
+    const auto to = (directory / fs::read_symlink(path, unread)).lexically_normal();
+    if (!unread) arm_directory(to.parent_path(), wanted::target, to.filename().string(), path);
+  }
+}
+
+void plugin_watcher::note_plugin(const fs::path& path, std::uint32_t mask, bool& look_due) {
+  changed_.insert(path);
+  if ((mask & IN_MODIFY) != 0 || ((mask & IN_CREATE) != 0 && !is_complete_link(path))) {
+    busy_.insert(path);
+  } else {
+    if ((mask & IN_ATTRIB) == 0) busy_.erase(path);
+    look_due = true;
+  }
 }
 
 void plugin_watcher::note(const watched& from, std::uint32_t mask, const std::string& name,
@@ -115,17 +156,16 @@ void plugin_watcher::note(const watched& from, std::uint32_t mask, const std::st
     else
       arm_due = true;
   }
+  // What a link leads to is often removed to be written anew: then the link waits for it.
+  const auto target = from.targets.find(name);
+  if (target != from.targets.end()) {
+    const bool away = (mask & (IN_DELETE | IN_MOVED_FROM | IN_CREATE)) != 0;
+    note_plugin(target->second, away ? IN_MODIFY : mask, look_due);
+  }
   if (!from.plugins || !is_plugin_name(name)) return;
   const auto path = from.directory / name;
-  changed_.insert(path);
-  if ((mask & IN_CREATE) != 0 && !is_complete_link(path)) {
-    busy_.insert(path);
-  } else if ((mask & IN_MODIFY) != 0) {
-    busy_.insert(path);
-  } else {
-    if ((mask & IN_ATTRIB) == 0) busy_.erase(path);
-    look_due = true;
-  }
+  note_plugin(path, mask, look_due);
+  if ((mask & (IN_CREATE | IN_MOVED_TO)) != 0 && is_link(path)) arm_due = true;
 }
 
 // Takes what there is; whether something is to be looked at.

@@ -14,7 +14,8 @@
 namespace rustic::runtime {
 
 // One thread that sleeps until the kernel tells of a change (inotify): an idle one costs nothing.
-// Directories that are not there yet are waited for.
+// Directories that are not there yet are waited for. A link is watched together with what it leads
+// to, one step far.
 class plugin_watcher {
  public:
   // Files that somebody is writing now: not to be looked at before they are closed.
@@ -38,12 +39,18 @@ class plugin_watcher {
     std::filesystem::path directory;
     bool plugins = false;           // it holds plugins
     std::set<std::string> awaited;  // names below it whose appearance counts
+    // Names of files that plugins are links to, and what those are called where plugins lie.
+    std::map<std::string, std::filesystem::path> targets;
   };
   void run();
   void arm();
-  void arm_directory(const std::filesystem::path& directory, const std::string& file);
+  enum class wanted { plugins, appearance, target };
+  void arm_directory(const std::filesystem::path& directory, wanted what,
+                     const std::string& file = {}, const std::filesystem::path& link = {});
+  void arm_links(const std::filesystem::path& directory);
   bool take_events();
   std::optional<std::chrono::milliseconds> call_look();
+  void note_plugin(const std::filesystem::path& path, std::uint32_t mask, bool& look_due);
   void note(const watched& from, std::uint32_t mask, const std::string& name, bool& look_due,
             bool& arm_due);
 

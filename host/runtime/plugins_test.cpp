@@ -327,6 +327,65 @@ TEST_CASE("a directory that is made later is noticed, and one that was removed a
   CHECK(w.ask("rustic.tool/hello_c", "call").first == RAI_OK);
 }
 
+TEST_CASE("a directory that is a link is watched where it leads to, also when that changes") {
+  world w([](options& with) {
+    dev(with);
+    auto& place = with.plugin_directories[0].path;
+    fs::create_directory(place.parent_path() / "first");
+    fs::create_directory(place.parent_path() / "second");
+    fs::remove(place);
+    fs::create_directory_symlink("first", place);
+  });
+  w.watch();
+  put(w.dir.path / "first/hello.so", version_of(hello_file, 1));
+  CHECK(w.line_with("new plugin hello-c") != "");
+  CHECK(w.ask("rustic.tool/hello_c", "call").first == RAI_OK);
+  put(w.dir.path / "second/hello.so", version_of(hello_file, 2));
+  fs::create_directory_symlink("second", w.dir.path / "next");
+  fs::rename(w.dir.path / "next", w.user);
+  CHECK(w.line_with("generation 2 serves") != "");
+  put(w.dir.path / "second/hello.so", version_of(hello_file, 3));
+  CHECK(w.line_with("generation 3 serves") != "");
+}
+
+TEST_CASE("a plugin that is a link changes with what it leads to, and with where it leads") {
+  world w(dev);
+  const auto build = w.dir.path / "build";
+  fs::create_directory(build);
+  fs::create_symlink("../build/probe.so", w.user / "probe.so");
+  w.watch();  // it leads nowhere yet
+  std::ofstream(build / "probe.so", std::ios::binary) << version_of(probe_file, 1);
+  CHECK(w.line_with("new plugin probe") != "");
+  CHECK(w.ask("rustic.test/co", "echo").first == RAI_OK);
+  std::ofstream(build / "probe.so", std::ios::binary) << version_of(probe_file, 2);
+  CHECK(w.line_with("generation 2 serves") != "");
+  fs::remove(build / "probe.so");  // as a linker does it
+  std::ofstream(build / "probe.so", std::ios::binary) << version_of(probe_file, 3);
+  CHECK(w.line_with("generation 3 serves") != "");
+  put(build / "probe.so", version_of(probe_file, 4));
+  CHECK(w.line_with("generation 4 serves") != "");
+  // The link itself: to another file, and that is watched then.
+  put(w.dir.path / "other.so", version_of(probe_file, 5));
+  fs::create_symlink("../other.so", w.dir.path / "next");
+  fs::rename(w.dir.path / "next", w.user / "probe.so");
+  CHECK(w.line_with("generation 5 serves") != "");
+  put(w.dir.path / "other.so", version_of(probe_file, 6));
+  CHECK(w.line_with("generation 6 serves") != "");
+  // The directory of the target goes and comes back; the old code serves meanwhile.
+  fs::rename(w.dir.path / "other.so", build / "probe.so");
+  fs::create_symlink("../build/probe.so", w.dir.path / "next");
+  fs::rename(w.dir.path / "next", w.user / "probe.so");
+  CHECK(w.line_with("generation 7 serves") != "");
+  fs::remove_all(build);
+  CHECK(w.ask("rustic.test/co", "echo").first == RAI_OK);
+  fs::create_directory(build);
+  put(build / "probe.so", version_of(probe_file, 8));
+  CHECK(w.line_with("generation 8 serves") != "");
+  CHECK(!w.has_line("is gone"));
+  fs::remove(w.user / "probe.so");
+  CHECK(w.line_with("plugin probe is gone") != "");
+}
+
 TEST_CASE("what another process writes into the ledger takes effect") {
   world w;
   put(w.user / "probe.so", version_of(probe_file, 1));
