@@ -38,10 +38,11 @@ set(CPACK_DEBIAN_PACKAGE_RECOMMENDS ca-certificates)
 # versions, the programs and plugins themselves name.
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "libssl3")
 find_program(RUSTIC_SHLIBDEPS dpkg-shlibdeps)
-if(RUSTIC_SHLIBDEPS)
+find_program(RUSTIC_FILE file)
+if(RUSTIC_SHLIBDEPS AND RUSTIC_FILE)
   set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 else()
   string(APPEND CPACK_DEBIAN_PACKAGE_DEPENDS ", libboost-json1.81.0, libc6 (>= 2.36), libedit2, \
-libre2-9, libsqlite3-0 (>= 3.37), libstdc++6 (>= 12), zlib1g")
+libgcc-s1, libre2-9, libsqlite3-0 (>= 3.37), libstdc++6 (>= 12), zlib1g")
 endif()
 include(CPack)

@@ -212,6 +212,14 @@ def step_examples():
         require(said.startswith('rustic-ai: making a plugin: ') and '\n  ' in said,
                 'a refusal tells why and what to do', said)
     require(sorted(os.listdir(scratch)) == ['hello-cpp', 'home', 'script.json'], 'nothing is left over')
+    for version, found in (('1', True), ('1.0', True), ('1.99', False), ('2', False)):
+        folder = os.path.join(scratch, 'version-' + version)
+        os.mkdir(folder)
+        with open(os.path.join(folder, 'CMakeLists.txt'), 'w', encoding='utf-8') as out:
+            out.write('cmake_minimum_required(VERSION 3.25)\nproject(p LANGUAGES C)\n'
+                      f'find_package(rustic {version} CONFIG REQUIRED)\n')
+        said = run(['cmake', '-B', 'build'], where=folder, status=0 if found else 1)
+        require(found or 'requested version' in said, f'a plugin for contract {version}', said)
 
 
 def step_tool_c():
