@@ -76,6 +76,20 @@ rai_status plugin_host::fill(rai_plugin* out, rai_status (*create_function)(cons
   return RAI_OK;
 }
 
+namespace {
+// For catch blocks. Memory may be what is missing, also for words about it.
+template <class Tell>
+rai_status told(const Tell& tell) noexcept {
+  try {
+    const auto problem = current_error();
+    tell(problem);
+    return static_cast<rai_status>(problem.code);
+  } catch (...) {
+    return RAI_RESOURCE_EXHAUSTED;
+  }
+}
+}  // namespace
+
 rai_status plugin_host::create(const rai_host* host, rai_str config, const rai_writer* error_writer,
                                void** self, maker make) noexcept {
   try {
@@ -85,9 +99,10 @@ rai_status plugin_host::create(const rai_host* host, rai_str config, const rai_w
     *self = made.release();
     return RAI_OK;
   } catch (...) {
-    const auto problem = current_error();
-    say(error_writer, problem.hint.empty() ? problem.message : problem.message + "; " + problem.hint);
-    return static_cast<rai_status>(problem.code);
+    return told([&](const error& problem) {
+      say(error_writer,
+          problem.hint.empty() ? problem.message : problem.message + "; " + problem.hint);
+    });
   }
 }
 
@@ -96,9 +111,7 @@ rai_status plugin_host::start(void* self, const rai_writer* error_writer) noexce
     static_cast<instance*>(self)->value->start();
     return RAI_OK;
   } catch (...) {
-    const auto problem = current_error();
-    say(error_writer, problem.message);
-    return static_cast<rai_status>(problem.code);
+    return told([&](const error& problem) { say(error_writer, problem.message); });
   }
 }
 
@@ -107,7 +120,9 @@ void plugin_host::stop(void* self) noexcept {
   try {
     me.value->stop();
   } catch (...) {
-    me.plugin.log(RAI_LOG_ERROR, "stopping failed: " + current_error().message);
+    told([&](const error& problem) {
+      me.plugin.log(RAI_LOG_ERROR, "stopping failed: " + problem.message);
+    });
   }
   me.plugin.pool_->stop();
 }
@@ -118,9 +133,9 @@ rai_status plugin_host::save(void* self, const rai_writer* state) noexcept {
     say(state, me.value->save());
     return RAI_OK;
   } catch (...) {
-    const auto problem = current_error();
-    me.plugin.log(RAI_LOG_ERROR, "saving the state failed: " + problem.message);
-    return static_cast<rai_status>(problem.code);
+    return told([&](const error& problem) {
+      me.plugin.log(RAI_LOG_ERROR, "saving the state failed: " + problem.message);
+    });
   }
 }
 
@@ -129,9 +144,7 @@ rai_status plugin_host::restore(void* self, rai_str state, const rai_writer* err
     static_cast<instance*>(self)->value->restore(to_view(state));
     return RAI_OK;
   } catch (...) {
-    const auto problem = current_error();
-    say(error_writer, problem.message);
-    return static_cast<rai_status>(problem.code);
+    return told([&](const error& problem) { say(error_writer, problem.message); });
   }
 }
 

@@ -67,10 +67,6 @@ std::uint64_t number(const json::object& from, std::string_view key, std::uint64
 cell_settings read_settings(const json::object& config, const fs::path& plugin_file,
                             const fs::path& program_file) {
   const auto& isolated = object_or_empty(config, "isolated");
-  if (isolated.empty())
-    throw failure(status_code::failed_precondition,
-                  "the cell runs other plugins and offers nothing by itself",
-                  "set isolation = \"process\" for the plugin that is to run in a cell");
   cell_settings out;
   out.program = find_program(text_or(config, "program"), plugin_file, program_file);
   out.id = require_text(isolated, "id", "configuration of the cell");
