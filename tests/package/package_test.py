@@ -79,8 +79,8 @@ def listed(directory, name):
     require(name in rustic('--plugin-dir', directory, 'plugin', 'info', name), f'no info on {name}')
 
 
-def validated(file):
-    rustic('plugin', 'validate', file)
+def validated(file, *more):
+    rustic('plugin', 'validate', '--seed', '1', *more, file)
 
 
 def exports(file):
@@ -137,7 +137,7 @@ def generated(kind, lang, name):
     run(commands[1], where=folder)
     file = os.path.join(folder, 'build', name + '.so')
     exports(file)
-    rustic('plugin', 'validate', '--strictness', '10', '--seed', '1', file)
+    validated(file, '--strictness', '10')
     listed(os.path.join(folder, 'build'), name)
     run(commands[2], where=folder)
     require(os.path.exists(os.path.join(scratch, 'home/.local/lib/rustic-ai/plugins', name + '.so')),
@@ -186,7 +186,7 @@ def step_one_line():
     require('boost' not in needed and 'stdc++' not in needed, 'a plugin in C needs no C++', needed)
     where = run(f'{config} --variable=plugindir rustic-sdk').strip()
     require(os.path.samefile(where, os.path.join(prefix, 'lib/rustic-ai/plugins')), where)
-    validated(os.path.join(folder, 'hello.so'))
+    validated(os.path.join(folder, 'hello.so'), '--strictness', '10')
     tool_answers(folder, 'one_line', {}, 'Hello!')
 
 

@@ -9,12 +9,33 @@ pub struct RaiStr {
     len: usize,
 }
 
+impl RaiStr {
+    fn of(text: &'static str) -> Self {
+        RaiStr { ptr: text.as_ptr(), len: text.len() }
+    }
+    /// Borrowed until the function that got it returns.
+    fn bytes(&self) -> &[u8] {
+        if self.len == 0 { &[] } else { unsafe { std::slice::from_raw_parts(self.ptr, self.len) } }
+    }
+}
+
+/// Its beginning: what follows `method` is not used here.
+#[repr(C)]
+pub struct RaiRequest {
+    struct_size: u32,
+    flags: u32,
+    revision: u32,
+    timeout_ms: u32,
+    target: RaiStr,
+    method: RaiStr,
+}
+
 #[repr(C)]
 pub struct RaiService {
     struct_size: u32,
     reserved: u32,
     this: *mut c_void,
-    call: Option<extern "C" fn(*mut c_void, *const c_void, u64, *mut c_void)>,
+    call: Option<extern "C" fn(*mut c_void, *const RaiRequest, u64, *mut c_void)>,
 }
 
 /// Its beginning: what follows `finish` is not used here.
@@ -42,7 +63,10 @@ pub struct RaiPlugin {
 
 const OK: i32 = 0;
 const INVALID_ARGUMENT: i32 = 3;
+const NOT_FOUND: i32 = 5;
+const UNIMPLEMENTED: i32 = 12;
 const ANSWER: &str = r#"{"success":true,"output":"Hello from Rust!","error":null}"#;
+const UNKNOWN: &str = r#"{"message":"hello_rust has one method, call"}"#;
 
 // The manifest: plugin.json in an ELF note.
 const JSON: &[u8] = include_bytes!("plugin.json");
@@ -72,11 +96,14 @@ const fn ended() -> [u8; JSON_SIZE] {
 static MANIFEST: Note =
     Note { name_size: 7, text_size: JSON_SIZE as u32, kind: 1, name: *b"Rustic\0\0", text: ended() };
 
-extern "C" fn call(this: *mut c_void, _request: *const c_void, call: u64, _op: *mut c_void) {
+extern "C" fn call(this: *mut c_void, request: *const RaiRequest, call: u64, _op: *mut c_void) {
     // The host is valid from create until destroy returns, and `this` is the host.
     let host = unsafe { &*(this as *const RaiHost) };
     if let Some(finish) = host.finish {
-        finish(host.this, call, OK, RaiStr { ptr: ANSWER.as_ptr(), len: ANSWER.len() });
+        match unsafe { &*request }.method.bytes() {
+            b"call" => finish(host.this, call, OK, RaiStr::of(ANSWER)),
+            _ => finish(host.this, call, UNIMPLEMENTED, RaiStr::of(UNKNOWN)),
+        }
     }
 }
 
@@ -87,7 +114,10 @@ extern "C" fn create(
     OK
 }
 
-extern "C" fn service(this: *mut c_void, _target: RaiStr, out: *mut RaiService) -> i32 {
+extern "C" fn service(this: *mut c_void, target: RaiStr, out: *mut RaiService) -> i32 {
+    if target.bytes() != b"rustic.tool/hello_rust" {
+        return NOT_FOUND;
+    }
     let out = unsafe { &mut *out };
     out.this = this;
     out.call = Some(call);
