@@ -32,6 +32,7 @@ signal_watch::signal_watch() {
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   pthread_sigmask(SIG_BLOCK, &of_terminal, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error like a full disk
   descriptor_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
   terminal_descriptor_ = signalfd(-1, &of_terminal, SFD_CLOEXEC | SFD_NONBLOCK);
 }
