@@ -12,7 +12,12 @@ bool worker_pool::submit(std::function<void()> job) {
   std::scoped_lock lock(mutex_);
   if (stopping_ || queue_.size() >= queued_jobs_max) return false;
   queue_.push_back(std::move(job));
-  grow_locked();
+  try {
+    grow_locked();
+  } catch (...) {  // no thread to be had: the job was not taken
+    queue_.pop_back();
+    throw;
+  }
   wake_.notify_one();
   return true;
 }

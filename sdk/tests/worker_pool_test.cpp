@@ -1,5 +1,6 @@
 // The pool of workers: its bounds, its pauses and its end.
 #include <doctest/doctest.h>
+#include <pthread.h>
 
 #include <atomic>
 #include <chrono>
@@ -8,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <rustic/worker_pool.hpp>
+#include <system_error>
 #include <thread>
 
 using namespace rustic;
@@ -127,4 +129,32 @@ TEST_CASE("a job's own objects are gone before the pool says that it is stopped"
   for (int i = 0; i < 20; ++i) REQUIRE(pool.submit([held] { (void)*held; }));
   pool.stop();
   CHECK(held.use_count() == 1);
+}
+
+TEST_CASE("a job for which no thread can be made was not taken, and does not run later") {
+  pthread_attr_t usual, impossible;
+  REQUIRE(pthread_getattr_default_np(&usual) == 0);
+  REQUIRE(pthread_attr_init(&impossible) == 0);
+  REQUIRE(pthread_attr_setstacksize(&impossible, std::size_t{1} << 46) == 0);
+  counter gate;
+  std::atomic<int> ran{0};
+  int taken = 0, refused = 0;
+  worker_pool pool(4);
+  REQUIRE(pool.submit([&] { gate.wait_open(); }));
+  REQUIRE(pthread_setattr_default_np(&impossible) == 0);
+  for (int i = 0; i < 5; ++i) {
+    try {
+      taken += pool.submit([&] { ++ran; });
+    } catch (const std::system_error&) {
+      ++refused;
+    }
+  }
+  REQUIRE(pthread_setattr_default_np(&usual) == 0);
+  gate.open_up();
+  pool.stop();
+  CHECK(refused > 0);
+  CHECK(taken + refused == 5);
+  CHECK(ran == taken);
+  pthread_attr_destroy(&usual);
+  pthread_attr_destroy(&impossible);
 }

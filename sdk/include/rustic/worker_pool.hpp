@@ -22,7 +22,8 @@ class worker_pool {
   worker_pool(const worker_pool&) = delete;
   worker_pool& operator=(const worker_pool&) = delete;
 
-  // False when the queue is full or the pool is stopped: the job was not taken.
+  // False when the queue is full or the pool is stopped: the job was not taken. The same when it
+  // throws, because there is no memory or no thread to be had.
   bool submit(std::function<void()> job);
   // Finishes the queued jobs and joins. Not from a worker.
   void stop();
