@@ -9,7 +9,8 @@
 //
 // How to add a check
 //   Write `void name(trial& t)` into the file of its family (static_checks.cpp and so on), add a
-//   row to the table at that file's end, and add a plugin that breaks it to tests/validator/bad.
+//   row to the table at that file's end, and add a fault that breaks it to
+//   tests/validator/bad/faults.py.
 //   The function returns when all is well, or calls t.fail(expected, seen) or t.skip(reason). It
 //   says t.step("...") before anything that may crash. Parts: opened_plugin and instance (the life
 //   of a plugin), strict_host (the host that records breaches), samples (configurations and calls).

@@ -189,9 +189,11 @@ void two(trial& t, const opened_plugin& first, const opened_plugin& second) {
   instance left(t, first, one), right(t, second, other);
   left.begin();
   const auto made = right.create(sample_config(t));
-  t.expect(made.ok(), "a second instance beside the first", made.words);
+  t.expect(made.ok(), "a second instance beside the first",
+           "status " + std::to_string(made.status) + " " + made.words);
   const auto began = right.start();
-  t.expect(began.ok(), "a second instance beside the first", began.words);
+  t.expect(began.ok(), "a second instance beside the first",
+           "status " + std::to_string(began.status) + " " + began.words);
   use(t, one, left, "first instance");
   use(t, other, right, "second instance");
   left.end();
