@@ -8,7 +8,8 @@ namespace rustic::cli {
 enum class terminal_change { resized, continued };
 
 // Blocks the signals in this thread and in those that it starts later, so make one before any other
-// thread exists. SIGPIPE and SIGXFSZ are ignored from then on. The previous mask returns with the destructor.
+// thread exists. SIGPIPE and SIGXFSZ are ignored from then on. The previous mask returns with the
+// destructor.
 class signal_watch {
  public:
   signal_watch();
