@@ -1,4 +1,6 @@
 // Generations: exchanged under load, opened from private copies, handed a state, stood in for.
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -130,6 +132,30 @@ TEST_CASE("whoever writes over a file harms nothing that was opened from a priva
   CHECK(w.plugins.reload("probe", file) == "");
   CHECK(w.state("probe").replacement_problem.empty());
   CHECK(w.ask("rustic.test/co", "tag") == R"({"tag":"second"})");
+}
+
+TEST_CASE("a copy that there is no room for leaves the old one serving, and nothing behind") {
+  world w(copied_only);
+  w.plugins.add(inspect_plugin(probe_file));
+  w.ask("rustic.test/co");
+  const auto files = entries("/proc/self/fd");
+  const auto before = signal(SIGXFSZ, SIG_IGN);
+  rlimit whole{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &whole) == 0);
+  rlimit small = whole;
+  small.rlim_cur = 4096;
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
+  const auto problem = w.plugins.reload("probe", probe_file);
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &whole) == 0);
+  signal(SIGXFSZ, before);
+  CHECK(problem.find("cannot copy") != std::string::npos);
+  CHECK(w.state("probe").generation == 1);
+  CHECK(w.state("probe").replacement_problem == problem);
+  CHECK(fs::is_empty(w.dir.path / "generations"));
+  CHECK(entries("/proc/self/fd") == files);
+  w.ask("rustic.test/block");
+  CHECK(w.plugins.reload("probe", probe_file) == "");
+  w.ask("rustic.test/co");
 }
 
 TEST_CASE("a file that changed between the look at it and the first call is not opened") {
