@@ -1,8 +1,8 @@
 /* base.c - a small plugin without a fault, written so that one fault at a time can be put in: the
  * corpus defines the macros that are empty here (faults.py). It is C and C++ alike.
  *
- * Its tool answers with a text, after three events; it pauses, goes on, stops and is cancelled as the
- * contract asks. With THREAD_US the answer comes from a thread of its own after that time; with
+ * Its tool answers with a text, after three events; it pauses, goes on, stops and is cancelled as
+ * the contract asks. With THREAD_US the answer comes from a thread of its own after that time; with
  * TARGET it first asks that service. */
 #include <errno.h>
 #include <fcntl.h>
@@ -54,17 +54,19 @@
 #define DESTROY
 #endif
 #ifndef SERVICE
-#define SERVICE if (!is(target, PROVIDED)) return RAI_NOT_FOUND;
+#define SERVICE \
+  if (!is(target, PROVIDED)) return RAI_NOT_FOUND;
 #endif
 #ifndef CALL
 #define CALL
 #endif
 #ifndef METHOD
-#define METHOD \
-  if (!is(request->method, "call")) return finish(me, RAI_UNIMPLEMENTED, "{\"message\":\"no such method\"}");
+#define METHOD                      \
+  if (!is(request->method, "call")) \
+    return finish(me, RAI_UNIMPLEMENTED, "{\"message\":\"no such method\"}");
 #endif
 #ifndef ARGUMENTS
-#define ARGUMENTS                  \
+#define ARGUMENTS                        \
   if (!holds(request->body, "\"text\"")) \
     return finish(me, RAI_INVALID_ARGUMENT, "{\"message\":\"text is missing\"}");
 #endif
@@ -72,8 +74,8 @@
 #define EVENT
 #endif
 #ifndef FLOW
-#define FLOW                                                                   \
-  if (flow == RAI_PAUSE) return;                                               \
+#define FLOW                     \
+  if (flow == RAI_PAUSE) return; \
   if (flow == RAI_STOP) return finish(me, RAI_CANCELLED, "{\"message\":\"stopped\"}");
 #endif
 #ifndef FINISHED
@@ -93,15 +95,15 @@
 #endif
 
 typedef struct plugin {
-  const rai_host *host;
+  const rai_host* host;
   rai_str config;
   pthread_t thread;
   int started, calls, stopping;
 } plugin;
 
 typedef struct state { /* of a call */
-  plugin *owner;
-  const rai_host *host;
+  plugin* owner;
+  const rai_host* host;
   rai_call id, child;
   pthread_mutex_t lock; /* of finished, and of what is below */
   pthread_t thread;
@@ -109,35 +111,35 @@ typedef struct state { /* of a call */
   int finished, next, cancelled, resumed, asking, has_thread;
 } state;
 
-static rai_str text(const char *words);
-static int is(rai_str one, const char *other);
-static int holds(rai_str where, const char *what);
-static void finish(state *me, rai_status status, const char *body);
-static rai_flow emit(state *me, uint16_t kind, uint32_t index, rai_str words);
-static void go_on(state *me);
-static void cancel(void *self);
-static void call(void *self, const rai_request *request, rai_call id, rai_op *op);
+static rai_str text(const char* words);
+static int is(rai_str one, const char* other);
+static int holds(rai_str where, const char* what);
+static void finish(state* me, rai_status status, const char* body);
+static rai_flow emit(state* me, uint16_t kind, uint32_t index, rai_str words);
+static void go_on(state* me);
+static void cancel(void* self);
+static void call(void* self, const rai_request* request, rai_call id, rai_op* op);
 
 static volatile int never; /* the compiler does not know it */
 
 GLOBALS
 
-static rai_str text(const char *words) {
+static rai_str text(const char* words) {
   rai_str out;
   out.ptr = words;
   out.len = strlen(words);
   return out;
 }
-static int is(rai_str one, const char *other) {
+static int is(rai_str one, const char* other) {
   return one.len == strlen(other) && memcmp(one.ptr, other, one.len) == 0;
 }
-static int holds(rai_str where, const char *what) {
+static int holds(rai_str where, const char* what) {
   size_t at, len = strlen(what);
   for (at = 0; at + len <= where.len; ++at)
     if (memcmp(where.ptr + at, what, len) == 0) return 1;
   return 0;
 }
-static void finish(state *me, rai_status status, const char *body) {
+static void finish(state* me, rai_status status, const char* body) {
   int first;
   pthread_mutex_lock(&me->lock);
   first = !me->finished++;
@@ -146,7 +148,7 @@ static void finish(state *me, rai_status status, const char *body) {
   me->host->finish(me->host->self, me->id, status, text(body));
   FINISHED
 }
-static rai_flow emit(state *me, uint16_t kind, uint32_t index, rai_str words) {
+static rai_flow emit(state* me, uint16_t kind, uint32_t index, rai_str words) {
   rai_event event;
   memset(&event, 0, sizeof event);
   event.kind = kind;
@@ -154,7 +156,7 @@ static rai_flow emit(state *me, uint16_t kind, uint32_t index, rai_str words) {
   event.text = words;
   return me->host->emit(me->host->self, me->id, &event);
 }
-static void go_on(state *me) {
+static void go_on(state* me) {
   while (me->next < 3) {
     rai_flow flow;
     uint16_t kind = RAI_EVENT_OUTPUT;
@@ -168,18 +170,18 @@ static void go_on(state *me) {
   finish(me, STATUS, ANSWER);
 }
 
-static void cancel(void *self) {
-  state *me = (state *)self;
+static void cancel(void* self) {
+  state* me = (state*)self;
   me->cancelled = 1;
   CANCEL
 }
-static void resume(void *self) {
-  state *me = (state *)self;
+static void resume(void* self) {
+  state* me = (state*)self;
   me->resumed = 1;
   RESUME
 }
-static void release(void *self) {
-  state *me = (state *)self;
+static void release(void* self) {
+  state* me = (state*)self;
   if (me->has_thread) pthread_join(me->thread, NULL);
   pthread_mutex_destroy(&me->lock);
   free(me);
@@ -189,8 +191,8 @@ static void release(void *self) {
 #ifndef THREAD
 #define THREAD go_on(me);
 #endif
-static void *serve(void *self) {
-  state *me = (state *)self;
+static void* serve(void* self) {
+  state* me = (state*)self;
   usleep(THREAD_US);
   THREAD
   return NULL;
@@ -198,12 +200,12 @@ static void *serve(void *self) {
 #endif
 
 #ifdef TARGET
-static void answered(void *self, rai_status status, rai_str body) {
-  state *me = (state *)self;
+static void answered(void* self, rai_status status, rai_str body) {
+  state* me = (state*)self;
   (void)status, (void)body;
   ANSWERED
 }
-static void ask(state *me) {
+static void ask(state* me) {
   rai_request request;
   rai_observer observer;
   rai_call parent = me->id;
@@ -226,24 +228,23 @@ static void ask(state *me) {
 }
 #endif
 
-static void serve_call(state *me, const rai_request *request) {
-  CALL
-  METHOD
-  ARGUMENTS
+static void serve_call(state* me, const rai_request* request) {
+  CALL METHOD ARGUMENTS
 #if defined TARGET
-  ask(me);
+      ask(me);
 #elif defined THREAD_US
-  me->has_thread = pthread_create(&me->thread, NULL, serve, me) == 0;
+      me->has_thread = pthread_create(&me->thread, NULL, serve, me) == 0;
 #else
-  go_on(me);
+      go_on(me);
 #endif
 }
 
-static void call(void *self, const rai_request *request, rai_call id, rai_op *op) {
-  plugin *owner = (plugin *)self;
-  state *me = (state *)calloc(1, sizeof *me);
+static void call(void* self, const rai_request* request, rai_call id, rai_op* op) {
+  plugin* owner = (plugin*)self;
+  state* me = (state*)calloc(1, sizeof *me);
   if (me == NULL) {
-    owner->host->finish(owner->host->self, id, RAI_RESOURCE_EXHAUSTED, text("{\"message\":\"memory\"}"));
+    owner->host->finish(owner->host->self, id, RAI_RESOURCE_EXHAUSTED,
+                        text("{\"message\":\"memory\"}"));
     return;
   }
   ++owner->calls;
@@ -258,35 +259,36 @@ static void call(void *self, const rai_request *request, rai_call id, rai_op *op
   serve_call(me, request);
 }
 
-static rai_status create(const rai_host *host, rai_str config, const rai_writer *error, void **self) {
-  plugin *me;
+static rai_status create(const rai_host* host, rai_str config, const rai_writer* error,
+                         void** self) {
+  plugin* me;
   (void)config, (void)error;
   CREATE
-  me = (plugin *)calloc(1, sizeof *me);
+  me = (plugin*)calloc(1, sizeof *me);
   if (me == NULL) return RAI_RESOURCE_EXHAUSTED;
   me->host = host;
   me->config = config;
   *self = me;
   return RAI_OK;
 }
-static rai_status start(void *self, const rai_writer *error) {
-  plugin *me = (plugin *)self;
+static rai_status start(void* self, const rai_writer* error) {
+  plugin* me = (plugin*)self;
   (void)error;
   me->started = 1;
   START
   return RAI_OK;
 }
-static void stop(void *self) {
-  plugin *me = (plugin *)self;
+static void stop(void* self) {
+  plugin* me = (plugin*)self;
   me->stopping = 1;
   STOP
 }
-static void destroy(void *self) {
-  plugin *me = (plugin *)self;
+static void destroy(void* self) {
+  plugin* me = (plugin*)self;
   DESTROY
   free(me);
 }
-static rai_status service(void *self, rai_str target, rai_service *out) {
+static rai_status service(void* self, rai_str target, rai_service* out) {
   (void)target;
   SERVICE
   out->self = self;
@@ -295,25 +297,29 @@ static rai_status service(void *self, rai_str target, rai_service *out) {
 }
 
 #ifdef SAVE
-static rai_status save(void *self, const rai_writer *state) {
+static rai_status save(void* self, const rai_writer* state) {
   (void)self, (void)state;
-  SAVE
-  return RAI_OK;
+  SAVE return RAI_OK;
 }
-static rai_status restore(void *self, rai_str state, const rai_writer *error) {
+static rai_status restore(void* self, rai_str state, const rai_writer* error) {
   (void)self, (void)state, (void)error;
   RESTORE
   return RAI_OK;
 }
 #endif
 
-__attribute__((constructor)) static void on_load(void) { ON_LOAD }
-__attribute__((destructor)) static void at_exit(void) { AT_EXIT }
+__attribute__((constructor)) static void on_load(void) {
+  ON_LOAD
+}
+__attribute__((destructor)) static void at_exit(void) {
+  AT_EXIT
+}
 
 #ifdef __cplusplus
 extern "C"
 #endif
-RAI_EXPORT rai_status rai_plugin_entry_v1(uint32_t host_minor, rai_plugin *out) {
+    RAI_EXPORT rai_status
+    rai_plugin_entry_v1(uint32_t host_minor, rai_plugin* out) {
   rai_plugin table;
   uint32_t size = out->struct_size < sizeof table ? out->struct_size : (uint32_t)sizeof table;
   (void)host_minor;
