@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <deque>
 #include <mutex>
 #include <rustic/provider/limits.hpp>
 #include <rustic/provider/service.hpp>
@@ -94,12 +95,14 @@ class service {
     json::object request = ctx.request().object();
     co_await name_model(ctx, request);
     const std::string model(text_or(request, "model"));
+    const std::string session(text_or(ctx.scope(), "session"));
     std::vector<std::string> told;
     for (int attempt = 1;; ++attempt) {
       const outgoing sent = translator_->generate(request);
       for (const std::string& warning : sent.warnings) {
         if (std::find(told.begin(), told.end(), warning) != told.end()) continue;
         told.push_back(warning);
+        if (!is_news(session, warning)) continue;
         const flow taken = ctx.event({{"type", "warning"}, {"message", warning}});
         if (taken == flow::pause) co_await ctx.writable();
         if (taken == flow::stop) throw failure(status_code::cancelled, "generate: told to stop");
@@ -126,6 +129,17 @@ class service {
       if (answer.problem()) throw failure(*answer.problem());
       co_return answer.result();
     }
+  }
+
+  // Each round of a conversation leaves out the same options; they are told of once.
+  bool is_news(const std::string& session, const std::string& warning) {
+    if (session.empty()) return true;
+    const std::uint64_t mark = id_seed(session + "\n" + warning);
+    const std::scoped_lock lock(mutex_);
+    if (std::find(told_.begin(), told_.end(), mark) != told_.end()) return false;
+    if (told_.size() >= limits::told_warnings_max) told_.pop_front();
+    told_.push_back(mark);
+    return true;
   }
 
   // Puts the model into a request that names none: the configured one, or else the first that the
@@ -250,7 +264,8 @@ class service {
 
   const std::unique_ptr<translator> translator_;
   std::mutex mutex_;
-  std::string first_model_;  // empty: not asked yet
+  std::string first_model_;         // empty: not asked yet
+  std::deque<std::uint64_t> told_;  // warnings, each with its session
 };
 
 services::services(setup& s, const maker& make) {

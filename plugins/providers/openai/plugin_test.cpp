@@ -58,9 +58,10 @@ class rig {
     timer_.stop();
   }
 
-  std::unique_ptr<runtime::root_call> start(std::string_view method, const json::object& body) {
+  std::unique_ptr<runtime::root_call> start(std::string_view method, const json::object& body,
+                                            const std::string& scope = "{}") {
     return std::make_unique<runtime::root_call>(kernel_, "rustic.provider/local", method,
-                                                json::serialize(body), "{}");
+                                                json::serialize(body), scope);
   }
   call_result call(std::string_view method, const json::object& body) {
     return start(method, body)->result();
@@ -118,6 +119,24 @@ TEST_CASE("generate over a socket") {
   CHECK(records[0].header("authorization") == "Bearer value-of-env:KEY");
   CHECK(records[0].path == "/v1/chat/completions");
   CHECK(records[0].connection == records[1].connection);
+}
+
+TEST_CASE("an option that is left out is told of once in a session") {
+  if (plugin_folder().empty()) return;
+  fakes::model_server server(
+      fakes::parse_script(R"([{"text": "a"}, {"text": "a"}, {"text": "a"}])"));
+  rig one(server.base_url(), {{"unknown_options", json::array{"seed"}}});
+  const auto warnings = [&](const std::string& scope) {
+    const auto call = one.start("generate", ask(R"({"options":{"seed":1}})"), scope);
+    int count = 0;
+    while (const auto event = call->next())
+      if (event->kind == RAI_EVENT_JSON && event->text.find("seed") != std::string::npos) ++count;
+    CHECK(call->result().ok());
+    return count;
+  };
+  CHECK(warnings(R"({"session":"a"})") == 1);
+  CHECK(warnings(R"({"session":"a"})") == 0);
+  CHECK(warnings(R"({"session":"b"})") == 1);
 }
 
 TEST_CASE("errors over a socket keep what had come") {

@@ -20,6 +20,7 @@ inline constexpr std::size_t reasoning_details_max = 10'000;
 inline constexpr std::size_t malformed_arguments_bytes_max = 2'000;
 inline constexpr std::size_t remembered_models_max = 256;
 inline constexpr std::size_t instances_max = 256;
+inline constexpr std::size_t told_warnings_max = 1'024;  // remembered so as not to tell them again
 inline constexpr int attempts_max = 4;  // of one generate, each because a member was refused
 inline constexpr std::size_t model_pages_max = 100;
 inline constexpr std::int64_t retry_after_ms_max = std::int64_t{24} * 3'600'000;
