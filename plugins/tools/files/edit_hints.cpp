@@ -211,13 +211,13 @@ std::string explain_missing(std::string_view text, std::string_view old_text,
   if (wanted.empty()) return "old_text has nothing but blank space; add lines around it.";
 
   if (const std::string plain = without_numbers(wanted);
-      !plain.empty() && text.find(plain) != none) {
+      !plain.empty() && find_text(text, plain) != none) {
     return "old_text begins its lines with the line numbers that files_read shows; leave out the "
            "number and the tab after it.";
   }
   if (const std::string plain = unescaped(old_text);
-      plain != old_text && text.find(plain) != none) {
-    return "It is there at line " + std::to_string(line_at(text, text.find(plain))) +
+      plain != old_text && find_text(text, plain) != none) {
+    return "It is there at line " + std::to_string(line_at(text, find_text(text, plain))) +
            " without the backslash escapes: give line ends, tabs and quotes as they are.";
   }
   for (const auto equal : {&equal_trimmed, &equal_squeezed}) {
@@ -238,7 +238,7 @@ std::string explain_missing(std::string_view text, std::string_view old_text,
   };
   if (!is_ascii(text) || !is_ascii(old_text)) {
     const std::string plain = without_typography(text);
-    const std::size_t at = plain.find(without_typography(old_text));
+    const std::size_t at = find_text(plain, without_typography(old_text));
     if (at != none) {
       const std::size_t line = line_at(plain, at);
       return "The text at line " + std::to_string(line) +
@@ -246,9 +246,10 @@ std::string explain_missing(std::string_view text, std::string_view old_text,
              numbered(lines, line - 1, wanted.size());
     }
   }
-  if (trimmed(new_text).size() >= 8 && text.find(new_text) != none) {
+  if (trimmed(new_text).size() >= 8 && find_text(text, new_text) != none) {
     return "new_text is already there, at line " +
-           std::to_string(line_at(text, text.find(new_text))) + ": has this edit been made before?";
+           std::to_string(line_at(text, find_text(text, new_text))) +
+           ": has this edit been made before?";
   }
   if (const std::size_t at =
           wanted.size() > 1 ? find_lines(lines, {wanted.front()}, &equal_trimmed) : none;

@@ -1,6 +1,8 @@
 // Applying one exact edit.
 #include "text_edit.hpp"
 
+#include <string.h>  // memmem
+
 #include <algorithm>
 
 #include "limits.hpp"
@@ -11,7 +13,7 @@ namespace {
 
 // A text with "\r\n" read as "\n", and the way back to its own offsets.
 class unified_text {
-public:
+ public:
   explicit unified_text(std::string_view raw) {
     if (raw.find("\r\n") == raw.npos) {
       view_ = raw;
@@ -42,7 +44,7 @@ public:
     return end != view_.npos && std::binary_search(dropped_.begin(), dropped_.end(), end);
   }
 
-private:
+ private:
   std::string own_;
   std::string_view view_;
   std::vector<std::size_t> dropped_;  // offsets in view_ of the "\n" that lost their "\r"
@@ -65,6 +67,13 @@ std::string lines_text(std::string_view text, const std::vector<std::size_t>& of
 
 }  // namespace
 
+std::size_t find_text(std::string_view text, std::string_view wanted, std::size_t from) {
+  if (from > text.size()) return text.npos;
+  const void* at = memmem(text.data() + from, text.size() - from, wanted.data(), wanted.size());
+  if (!at) return text.npos;
+  return static_cast<std::size_t>(static_cast<const char*>(at) - text.data());
+}
+
 result<edit_outcome> apply_edit(std::string& text, const text_edit& edit, std::string_view shown) {
   const std::string file = "'" + std::string(shown) + "'";
   if (edit.old_text.empty()) {
@@ -82,8 +91,8 @@ result<edit_outcome> apply_edit(std::string& text, const text_edit& edit, std::s
   const unified_text unified(text);
   const std::string_view view = unified.view();
   std::vector<std::size_t> found;
-  for (std::size_t at = view.find(wanted); at != view.npos;
-       at = view.find(wanted, at + wanted.size())) {
+  for (std::size_t at = find_text(view, wanted); at != view.npos;
+       at = find_text(view, wanted, at + wanted.size())) {
     found.push_back(at);
     if (found.size() > replacements_max) {
       return failure{reason::too_large, "old_text occurs more than " +

@@ -27,6 +27,10 @@ struct edit_outcome {
 // in errors. On failure `text` is unchanged.
 result<edit_outcome> apply_edit(std::string& text, const text_edit& edit, std::string_view shown);
 
+// Where `wanted` begins in `text` at `from` or after it, or npos. Linear in both, where
+// string_view::find takes their product when the text repeats itself.
+std::size_t find_text(std::string_view text, std::string_view wanted, std::size_t from = 0);
+
 // Why old_text is not in `text`, with the lines that come nearest. Both with "\n" alone.
 std::string explain_missing(std::string_view text, std::string_view old_text,
                             std::string_view new_text);
