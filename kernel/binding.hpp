@@ -16,7 +16,7 @@ namespace rustic::kernel {
 /// Brings a declared service to life. Called by the first caller, on its thread, with no lock
 /// held, once at a time for one binding and again at a later call after a failure.
 class activator {
-public:
+ public:
   virtual ~activator() = default;
   /// Fills `out`, which stays valid until the binding has drained; or fills `error`, a sentence
   /// that names the cause. May register, but a call to the same target waits for its return.
@@ -28,7 +28,7 @@ enum class binding_state : std::uint8_t { declared, activating, active, failed }
 
 /// Something that waits for an activation. Runs on the activating thread with no lock held.
 class parked {
-public:
+ public:
   virtual ~parked() = default;
   /// `reason` is empty when the service is ready, else why it is not.
   virtual void resume(const std::string& reason) = 0;

@@ -20,7 +20,7 @@ namespace rustic::kernel {
 /// Any thread, concurrently; handlers may publish, subscribe and unsubscribe. No lock is held
 /// while a handler runs. An event costs no allocation.
 class bus {
-public:
+ public:
   /// `told` must outlive the bus.
   explicit bus(const hooks& told) : hooks_(told) {}
   bus(const bus&) = delete;
@@ -43,7 +43,7 @@ public:
   /// each other. Unknown ids are ignored.
   void unsubscribe(std::uint64_t subscription);
 
-private:
+ private:
   struct subscriber {
     std::uint64_t id;
     std::string pattern;
@@ -84,7 +84,7 @@ private:
 
 /// Ends its subscription with its life. Move-only.
 class subscription {
-public:
+ public:
   subscription() = default;
   subscription(bus& on, std::uint64_t id) : bus_(&on), id_(id) {}
   subscription(subscription&& other) noexcept
@@ -104,7 +104,7 @@ public:
   }
   std::uint64_t id() const noexcept { return id_; }
 
-private:
+ private:
   bus* bus_ = nullptr;
   std::uint64_t id_ = 0;
 };

@@ -20,7 +20,7 @@ namespace rustic::kernel {
 /// Events that wait in a call, oldest first. The storage goes round: no allocation in the steady
 /// state for short texts.
 class event_backlog {
-public:
+ public:
   bool empty() const noexcept { return count_ == 0; }
   /// False: it is full, and nothing was taken.
   bool push(const rai_event& event);
@@ -28,7 +28,7 @@ public:
   rai_event pop(std::string& text);
   void clear() noexcept;
 
-private:
+ private:
   struct item {
     rai_event event;
     std::string text;
@@ -41,7 +41,7 @@ private:
 
 /// A context, shared by all calls of a tree that inherit it.
 class shared_context {
-public:
+ public:
   explicit shared_context(std::string text) : text_(std::move(text)) {}
   const std::string& text() const noexcept { return text_; }
   void hold() noexcept { holders_.fetch_add(1, std::memory_order_relaxed); }
@@ -51,7 +51,7 @@ public:
     }
   }
 
-private:
+ private:
   std::atomic<std::uint32_t> holders_{1};
   const std::string text_;
 };
@@ -135,7 +135,7 @@ struct call_slot {
 
 /// Holds the lock of a live call, or nothing.
 class held_call {
-public:
+ public:
   held_call() = default;
   explicit held_call(call_slot* locked) noexcept : slot_(locked) {}
   held_call(held_call&& other) noexcept : slot_(other.slot_), locked_(other.locked_) {
@@ -164,14 +164,14 @@ public:
     slot_ = nullptr;
   }
 
-private:
+ private:
   call_slot* slot_ = nullptr;
   bool locked_ = true;
 };
 
 /// Any thread.
 class call_slab {
-public:
+ public:
   /// `salt` sets the ids of one kernel apart from those of another.
   explicit call_slab(std::uint64_t salt);
   ~call_slab();
@@ -199,7 +199,7 @@ public:
     }
   }
 
-private:
+ private:
   static constexpr std::size_t chunk_count = max_live_calls / slots_per_chunk;
   static constexpr std::uint32_t index_bits = 20;
 

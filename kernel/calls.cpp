@@ -36,7 +36,7 @@ std::string name_of(rai_str target) {
 
 /// A call that waits for its service to be activated, with a copy of what it asks for.
 class calls::parked_call : public parked {
-public:
+ public:
   parked_call(calls& owner, rai_call id, const rai_request& request, const entry& at)
       : calls_(owner), id_(id), request_(request), at_(at.place()) {
     rai_str* const texts[] = {&request_.method, &request_.body, &request_.data};
@@ -52,7 +52,7 @@ public:
     calls_.resume_parked(id_, request_, at_.place(), reason);
   }
 
-private:
+ private:
   calls& calls_;
   const rai_call id_;
   rai_request request_;

@@ -31,7 +31,7 @@ struct abandoned_count {
 /// observer, an op or a hook runs, and whatever they throw ends here. See kernel.hpp for the
 /// meaning of each function.
 class calls {
-public:
+ public:
   struct settings {
     std::uint64_t seed = 0;
     std::uint32_t grace_ms = default_grace_ms;
@@ -62,7 +62,7 @@ public:
   std::optional<std::int64_t> next_deadline_ns() { return deadlines_.earliest(); }
   void expire(std::int64_t now_ns);
 
-private:
+ private:
   class parked_call;
 
   // calls.cpp: how a call comes to its service.

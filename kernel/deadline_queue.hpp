@@ -12,7 +12,7 @@ namespace rustic::kernel {
 
 /// Any thread. Holds only calls with a timeout of their own and cancelled ones in their grace.
 class deadline_queue {
-public:
+ public:
   /// `alive` tells whether a call still lives; it takes no lock.
   explicit deadline_queue(std::function<bool(rai_call)> alive) : alive_(std::move(alive)) {}
 
@@ -23,7 +23,7 @@ public:
   /// Takes out one live call that is due, or 0.
   rai_call pop_due(std::int64_t now_ns);
 
-private:
+ private:
   struct entry_at {
     std::int64_t due_ns;
     rai_call call;

@@ -25,7 +25,7 @@ constexpr int steps_per_schedule = 150;
 constexpr int max_nesting = 4;
 
 class world {
-public:
+ public:
   explicit world(std::uint64_t seed) : random_(seed), k_(options()) {
     for (const char* name : targets) provide(name);
     for (const char* name : {"rustic.interceptor/f", "rustic.interceptor/n"}) provide(name);
@@ -41,7 +41,7 @@ public:
     return fault_;
   }
 
-private:
+ private:
   static constexpr const char* targets[] = {"a/x", "a/y", "f/x", "n/x", "fn/x", "z/lazy"};
 
   /// What a caller has seen.

@@ -31,7 +31,7 @@ struct kernel_options {
 /// from inside every callback. Before the destructor runs, no thread may be inside and no service
 /// may still answer: shut_down(), stop the plugins, destroy.
 class kernel {
-public:
+ public:
   explicit kernel(kernel_options options = {});
   ~kernel();
   kernel(const kernel&) = delete;
@@ -82,7 +82,7 @@ public:
   /// Calls that live at this moment, tombstones included. Slow: for reports and tests.
   std::size_t live_calls() { return calls_.live(); }
 
-private:
+ private:
   const kernel_options options_;
   registry registry_;
   bus bus_;

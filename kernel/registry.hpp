@@ -42,7 +42,7 @@ struct listed {
 /// Every function may be called on any thread, concurrently, and from inside callbacks. None
 /// holds a lock while it calls out.
 class registry {
-public:
+ public:
   /// `told` must outlive the registry.
   explicit registry(const hooks& told);
   ~registry();
@@ -110,7 +110,7 @@ public:
   /// resumed. `failed`: `reason` says why.
   activation activate(binding& what, std::unique_ptr<parked>& later, std::string& reason);
 
-private:
+ private:
   outcome put(const offer& what, std::shared_ptr<activator> source, const rai_service* service,
               bool replace);
   outcome rule(std::string_view pattern, std::int32_t order, std::string_view interceptor,

@@ -110,7 +110,7 @@ struct entry {
 
 /// Finished routes. Readers share by shards; the registry is the writer.
 class routes {
-public:
+ public:
   /// Resolves the next hop and counts the caller in. False: the route is not built yet.
   bool enter(const hop_request& from, entry& out);
   /// Counts out. True: the binding is closing and may have drained.
@@ -122,7 +122,7 @@ public:
   void put(std::string_view name, std::unique_ptr<route> built);
   void clear() noexcept { table_.clear(); }
 
-private:
+ private:
   struct hash {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const noexcept {

@@ -12,7 +12,7 @@ namespace rustic::kernel {
 
 /// Mutual exclusion for a few dozen instructions that never call out. Meets BasicLockable.
 class spin_lock {
-public:
+ public:
   void lock() noexcept {
     while (held_.exchange(true, std::memory_order_acquire)) {
       int spins = 0;
@@ -24,7 +24,7 @@ public:
   }
   void unlock() noexcept { held_.store(false, std::memory_order_release); }
 
-private:
+ private:
   std::atomic<bool> held_{false};
 };
 
@@ -45,7 +45,7 @@ inline std::size_t thread_shard() noexcept {
 /// Readers lock the shard of their thread, writers lock all. Readers of different shards never
 /// touch the same cache line. Writers come one at a time: they hold a mutex of their own.
 class sharded_lock {
-public:
+ public:
   void lock_shard(std::size_t shard) noexcept { shards_[shard].lock.lock(); }
   void unlock_shard(std::size_t shard) noexcept { shards_[shard].lock.unlock(); }
 
@@ -58,7 +58,7 @@ public:
 
   /// Holds the shard of the calling thread.
   class reader {
-  public:
+   public:
     explicit reader(sharded_lock& lock) noexcept : lock_(lock), shard_(thread_shard()) {
       lock_.lock_shard(shard_);
     }
@@ -67,24 +67,24 @@ public:
     reader& operator=(const reader&) = delete;
     std::size_t shard() const noexcept { return shard_; }
 
-  private:
+   private:
     sharded_lock& lock_;
     const std::size_t shard_;
   };
 
   /// Holds every shard.
   class writer {
-  public:
+   public:
     explicit writer(sharded_lock& lock) noexcept : lock_(lock) { lock_.lock_all(); }
     ~writer() { lock_.unlock_all(); }
     writer(const writer&) = delete;
     writer& operator=(const writer&) = delete;
 
-  private:
+   private:
     sharded_lock& lock_;
   };
 
-private:
+ private:
   struct alignas(cache_line_bytes) shard_lock {
     spin_lock lock;
   };

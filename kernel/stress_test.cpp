@@ -25,7 +25,7 @@ void in_threads(const std::function<void(int)>& work) {
 
 /// Takes jobs from any thread and does them on its own: a service that answers later.
 class loop {
-public:
+ public:
   loop() : thread_([this] { run(); }) {}
   ~loop() {
     {
@@ -43,7 +43,7 @@ public:
     moved_.notify_all();
   }
 
-private:
+ private:
   void run() {
     std::unique_lock hold(mutex_);
     for (;;) {

@@ -35,7 +35,7 @@ inline rai_event text_event(std::string_view text, std::uint16_t kind = RAI_EVEN
 
 /// A kernel whose clock stands still until told, and which keeps what its hooks say.
 class bench {
-public:
+ public:
   std::atomic<std::int64_t> now_ns{1'000'000'000};
   std::atomic<int> deadline_changes{0};
   kernel k;
@@ -62,7 +62,7 @@ public:
     return warnings_;
   }
 
-private:
+ private:
   static kernel_options options(bench* me) {
     kernel_options out;
     out.seed = 7;
@@ -98,14 +98,14 @@ inline rai_call_info info_of(kernel& k, rai_call id) {
 
 /// An activator that does what a function says.
 class activation : public activator {
-public:
+ public:
   using function = std::function<rai_status(std::string_view, rai_service*, std::string&)>;
   explicit activation(function does) : does_(std::move(does)) {}
   rai_status activate(std::string_view target, rai_service* out, std::string& error) override {
     return does_(target, out, error);
   }
 
-private:
+ private:
   const function does_;
 };
 

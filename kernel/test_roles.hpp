@@ -20,7 +20,7 @@ namespace rustic::kernel::testing {
 
 /// A caller: keeps what it is told, and answers events as `flow` says. Any thread.
 class caller {
-public:
+ public:
   std::function<rai_flow(const rai_event&)> flow;
   std::function<void()> on_finish;
 
@@ -61,7 +61,7 @@ public:
     return finished_.wait_for(hold, std::chrono::seconds(seconds), [&] { return finishes_ > 0; });
   }
 
-private:
+ private:
   static rai_flow event(void* self, const rai_event* event) {
     auto& me = *static_cast<caller*>(self);
     if (me.inside_.exchange(true)) ++me.faults_;
@@ -98,7 +98,7 @@ private:
 /// A service: does what `on_call` says, and keeps what happens to it. Several threads may call it;
 /// the counts are exact.
 class service {
-public:
+ public:
   struct seen {
     rai_call id = 0;
     std::uint32_t flags = 0;
@@ -125,7 +125,7 @@ public:
   /// Broken rules: op functions at the same time, after release, or cancel twice.
   int faults() const { return faults_.load(); }
 
-private:
+ private:
   struct op_state {
     service* owner;
     rai_call id;

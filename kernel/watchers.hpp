@@ -25,7 +25,7 @@ struct change {
 /// Any thread. Changes are told in the order in which they happened, by one thread at a time: the
 /// one that made a change, or one that is telling an earlier one.
 class watchers {
-public:
+ public:
   using callback = std::function<void(const change&)>;
 
   /// 0: there are too many, or the pattern is none.
@@ -39,7 +39,7 @@ public:
   /// Tells what is queued, unless another thread or an outer frame is at it.
   void tell();
 
-private:
+ private:
   struct watcher {
     std::uint64_t id;
     std::string pattern;

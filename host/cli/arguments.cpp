@@ -99,12 +99,13 @@ class command_line {
     add_turn(app_, out_.turn);
     add_output(app_, out_.turn);
     add_prompt(app_);
-    app_.footer("Without a command a conversation begins. Examples:\n"
-                "  rustic-ai\n"
-                "  rustic-ai -p \"What does this repository do?\"\n"
-                "  git diff | rustic-ai chat \"Review this change\"\n"
-                "  rustic-ai chat --output json \"...\" | jq .text\n"
-                "  rustic-ai demo");
+    app_.footer(
+        "Without a command a conversation begins. Examples:\n"
+        "  rustic-ai\n"
+        "  rustic-ai -p \"What does this repository do?\"\n"
+        "  git diff | rustic-ai chat \"Review this change\"\n"
+        "  rustic-ai chat --output json \"...\" | jq .text\n"
+        "  rustic-ai demo");
     add_conversations();
     add_sessions();
     add_configuration();
@@ -121,8 +122,9 @@ class command_line {
     } catch (const CLI::ParseError& problem) {
       std::ostringstream text, errors;
       const int status = app_.exit(problem, text, errors);
-      result.text = status == 0 ? text.str() : "rustic-ai: " + std::string(problem.what()) +
-                                                   "\n  see: rustic-ai --help\n";
+      result.text =
+          status == 0 ? text.str()
+                      : "rustic-ai: " + std::string(problem.what()) + "\n  see: rustic-ai --help\n";
       result.exit_status = status == 0 ? 0 : static_cast<int>(exit_code::usage);
     }
     return result;
@@ -230,8 +232,8 @@ class command_line {
                     out_.json);
     add_list_output(one("info", "Show what a plugin says about itself", command::plugin_info),
                     out_.json);
-    auto& install = add(plugin, "install", "Put a plugin into your plugin directory",
-                        command::plugin_install);
+    auto& install =
+        add(plugin, "install", "Put a plugin into your plugin directory", command::plugin_install);
     install.add_option("file", out_.subject, "A plugin file, or a directory of them")
         ->required()
         ->check(not_empty())
@@ -241,9 +243,9 @@ class command_line {
     one("enable", "Switch a plugin on; forgives one in quarantine", command::plugin_enable);
     one("disable", "Switch a plugin off", command::plugin_disable);
     one("reload", "Have running programs open a plugin's file anew", command::plugin_reload);
-    add_list_output(add(plugin, "doctor", "Look for what keeps plugins from working",
-                        command::plugin_doctor),
-                    out_.json);
+    add_list_output(
+        add(plugin, "doctor", "Look for what keeps plugins from working", command::plugin_doctor),
+        out_.json);
     add_validate(plugin);
     add_new(plugin);
   }
@@ -289,8 +291,8 @@ class command_line {
         ->check(not_empty())
         ->type_name("NAME");
     add_list_output(models, out_.json);
-    auto& doctor = add(app_, "doctor", "Look for what keeps the program from working",
-                       command::doctor);
+    auto& doctor =
+        add(app_, "doctor", "Look for what keeps the program from working", command::doctor);
     doctor.add_flag("--try", out_.try_them, "Ask each provider, too");
     add_list_output(doctor, out_.json);
     add(app_, "trust", "Let this directory's project configuration take effect", command::trust);
@@ -306,7 +308,9 @@ class command_line {
 };
 }  // namespace
 
-std::string version_text() { return "rustic-ai " RUSTIC_VERSION; }
+std::string version_text() {
+  return "rustic-ai " RUSTIC_VERSION;
+}
 
 parsed parse_arguments(int count, const char* const* words) {
   return command_line().parse(count, words);

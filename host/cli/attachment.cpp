@@ -119,9 +119,9 @@ json::array message_parts(std::string_view text, const fs::path& workspace,
   std::vector<fs::path> done;
   for (const auto& one : mentioned(text)) {
     std::error_code problem;
-    const auto file = std::find_if(
-        one.readings.begin(), one.readings.end(),
-        [&](const auto& name) { return fs::is_regular_file(below(workspace, name), problem); });
+    const auto file = std::find_if(one.readings.begin(), one.readings.end(), [&](const auto& name) {
+      return fs::is_regular_file(below(workspace, name), problem);
+    });
     if (file == one.readings.end()) {
       const auto& name = one.readings.back();
       const auto path = below(workspace, name);
@@ -177,7 +177,9 @@ completion complete_path(std::string_view before, const fs::path& workspace) {
     const bool is_directory = at->is_directory(ignored);
     const bool quotes = quoted || (directory + name).find_first_of(" (") != std::string::npos;
     out.offers.push_back(std::string(quotes ? "@\"" : "@") + directory + name +
-                         (is_directory ? "/" : quotes ? "\"" : ""));
+                         (is_directory ? "/"
+                          : quotes     ? "\""
+                                       : ""));
   }
   std::sort(out.offers.begin(), out.offers.end());
   return out;

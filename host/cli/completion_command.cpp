@@ -5,7 +5,8 @@
 namespace rustic::cli {
 namespace {
 
-constexpr const char* bash_script = R"script(# bash completion for rustic-ai; source it, or put it into /etc/bash_completion.d
+constexpr const char* bash_script =
+    R"script(# bash completion for rustic-ai; source it, or put it into /etc/bash_completion.d
 _rustic_ai() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} word command= sub=
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
@@ -76,7 +77,8 @@ _rustic_ai() {
 _rustic_ai "$@"
 )script";
 
-constexpr const char* fish_script = R"script(# fish completion for rustic-ai; put it into ~/.config/fish/completions/rustic-ai.fish
+constexpr const char* fish_script =
+    R"script(# fish completion for rustic-ai; put it into ~/.config/fish/completions/rustic-ai.fish
 set -l commands chat run demo session config plugin tools agents models doctor trust untrust completion
 complete -c rustic-ai -f
 complete -c rustic-ai -n "not __fish_seen_subcommand_from $commands" -a "$commands"
@@ -104,7 +106,7 @@ complete -c rustic-ai -s v -l verbose -d "Show the log"
 }  // namespace
 
 exit_code completion_command(const arguments& given) {
-  const auto* script = given.subject == "bash" ? bash_script
+  const auto* script = given.subject == "bash"  ? bash_script
                        : given.subject == "zsh" ? zsh_script
                                                 : fish_script;
   std::fputs(script, stdout);

@@ -69,8 +69,10 @@ exit_code explain(program& with, const arguments& given) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const auto& one : layers)
-    rows.push_back({one.effective ? "*" : one.ignored ? "ignored" : "", one.layer,
-                    config::to_text(one.where), shown(one.value)});
+    rows.push_back({one.effective ? "*"
+                    : one.ignored ? "ignored"
+                                  : "",
+                    one.layer, config::to_text(one.where), shown(one.value)});
   std::fputs(to_table({"", "LAYER", "WHERE", "VALUE"}, rows, terminal_width()).c_str(), stdout);
   return exit_code::done;
 }

@@ -14,8 +14,8 @@ std::string dollars(std::optional<double> usd);
 std::string dollar_figure(std::optional<double> usd);
 
 // Asks for the price of a model: the member `price` of rustic.price/default, or nothing.
-using price_question = std::function<std::optional<json::object>(std::string_view provider,
-                                                                 std::string_view model)>;
+using price_question =
+    std::function<std::optional<json::object>(std::string_view provider, std::string_view model)>;
 
 // `usage_by_model` as docs/output.md says: a table, its sum, and each model's rates. Fits 60
 // columns but for long names of models, which stand last.

@@ -81,9 +81,8 @@ void examination::configuration() {
   const auto& configuration = with_.configuration();
   for (const auto& file : configuration.files()) say(gravity::good, "configuration", file.string());
   if (configuration.files().empty())
-    say(gravity::good, "configuration", "no file is read; " +
-                                            (view().paths.config_dir / "config.toml").string() +
-                                            " would be one");
+    say(gravity::good, "configuration",
+        "no file is read; " + (view().paths.config_dir / "config.toml").string() + " would be one");
   for (const auto& problem : configuration.problems())
     say(problem.level == config::severity::error ? gravity::problem : gravity::note,
         "configuration", config::to_text(problem),
@@ -119,8 +118,8 @@ void examination::provider(const config::provider_settings& one,
     if (const auto missing = config::missing_secret(one.api_key, with_.around()); !missing.empty())
       return say(needed(one.name) ? gravity::problem : gravity::note, subject,
                  "its key cannot be had: " + missing);
-  std::string text = one.type + ", " + (one.model.empty() ? "no model named" : one.model) + ", " +
-                     key_text(one);
+  std::string text =
+      one.type + ", " + (one.model.empty() ? "no model named" : one.model) + ", " + key_text(one);
   if (!one.base_url.empty())
     text += ", at " + std::string(config::redact(json::value(one.base_url)).as_string());
   if (first) text += "; the default";
@@ -216,9 +215,9 @@ void examination::running() {
   }
   const std::string backend(view().storage.backend.empty() ? "sqlite" : view().storage.backend);
   const auto& written = view().storage.connection_string;
-  const auto file = written.empty() ? view().paths.data_dir / "sessions.db"
-                                    : config::expand_path(written, with_.around(),
-                                                          with_.workspace());
+  const auto file = written.empty()
+                        ? view().paths.data_dir / "sessions.db"
+                        : config::expand_path(written, with_.around(), with_.workspace());
   std::error_code ignored;
   if (backend == "sqlite" && !fs::exists(file, ignored))
     return say(gravity::good, "storage", file.string() + ", with the first session");
@@ -235,8 +234,7 @@ void examination::running() {
 }
 
 void examination::circuits() {
-  const auto found =
-      runtime::circuit_notes::read(runtime::circuit_directory(with_.options()));
+  const auto found = runtime::circuit_notes::read(runtime::circuit_directory(with_.options()));
   const auto now_ms = runtime::unix_now_ms();
   for (const auto& one : found) {
     const auto failed = one.target + ": " + std::to_string(one.failures) + " failures in a row, " +
@@ -279,8 +277,10 @@ void examination::certificates() {
   }
   const std::string places[] = {with_.around().variable("SSL_CERT_FILE").value_or(""),
                                 with_.around().variable("SSL_CERT_DIR").value_or(""),
-                                "/etc/ssl/certs/ca-certificates.crt", "/usr/lib/ssl/cert.pem",
-                                "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"};
+                                "/etc/ssl/certs/ca-certificates.crt",
+                                "/usr/lib/ssl/cert.pem",
+                                "/etc/pki/tls/certs/ca-bundle.crt",
+                                "/etc/ssl/cert.pem"};
   for (const auto& place : places)
     if (exists(place)) return say(gravity::good, "TLS", "authorities in " + place);
   say(gravity::problem, "TLS", "no certificate authorities are found: no https:// can be trusted",
@@ -309,10 +309,10 @@ void examination::try_providers() {
       const auto problem = answers[i].result.problem();
       const bool is_needed = needed(name);
       silent_providers_ += is_needed ? 1 : 0;
-      findings_.push_back({is_needed ? gravity::problem : gravity::note, "trying " + name,
-                           std::string(status_name(problem.code)) + " after " + took + ": " +
-                               problem.message,
-                           problem.hint});
+      findings_.push_back(
+          {is_needed ? gravity::problem : gravity::note, "trying " + name,
+           std::string(status_name(problem.code)) + " after " + took + ": " + problem.message,
+           problem.hint});
       continue;
     }
     const auto body = parse_object(answers[i].result.body);

@@ -32,7 +32,7 @@ class line_editor {
   enum class ending { line, end_of_input, interrupted, terminated };
   struct result {
     ending how = ending::line;
-    std::string text;           // may have several lines
+    std::string text;             // may have several lines
     bool anything_typed = false;  // before the interruption
   };
   // A line ending in a backslash goes on in the next one.

@@ -34,8 +34,8 @@ std::string rate_text(const json::object* price, const char* key) {
 std::string usual_model(program& with, const json::object& providers) {
   const auto& view = with.configuration().view();
   const auto* agent = view.agent(view.default_agent);
-  std::string provider = agent && !agent->provider.empty() ? agent->provider
-                                                           : view.default_provider;
+  std::string provider =
+      agent && !agent->provider.empty() ? agent->provider : view.default_provider;
   std::string model = agent ? agent->model : "";
   if (model.empty() && agent && agent->provider.empty()) model = view.default_model;
   if (model.empty()) model = text_or(object_or_empty(providers, provider), "model");
@@ -56,8 +56,8 @@ json::object listed_model(program& with, const std::string& provider, const json
       tokens = int_or(section, key);
     out[key] = tokens > 0 ? json::value(tokens) : json::value(nullptr);
   }
-  const auto price = with.runtime().call("rustic.price/default", "price",
-                                         {{"provider", provider}, {"model", id}});
+  const auto price =
+      with.runtime().call("rustic.price/default", "price", {{"provider", provider}, {"model", id}});
   const auto* known = find(price, "price");
   out["price"] = known ? *known : json::value(nullptr);
   return out;

@@ -90,9 +90,8 @@ exit_code plugin_list(program& with, const arguments& given) {
     std::puts("There are no plugins; rustic-ai plugin doctor looks for the cause.");
     return exit_code::done;
   }
-  std::fputs(
-      to_table({"ID", "VERSION", "STATE", "FROM", "ABOUT"}, rows, terminal_width()).c_str(),
-      stdout);
+  std::fputs(to_table({"ID", "VERSION", "STATE", "FROM", "ABOUT"}, rows, terminal_width()).c_str(),
+             stdout);
   if (!reasons.empty()) std::printf("\n%s", reasons.c_str());
   if (!survey.known.problem.empty())
     with.notice("what is remembered about plugins cannot be read: " + survey.known.problem);

@@ -45,8 +45,7 @@ class examination {
 
 void examination::configuration() {
   if (!with_.configuration().ok())
-    say(gravity::problem, "configuration", "it has errors",
-        "rustic-ai config validate lists them");
+    say(gravity::problem, "configuration", "it has errors", "rustic-ai config validate lists them");
   if (!survey_.known.problem.empty())
     say(gravity::problem, survey_.ledger.file().string(), survey_.known.problem,
         "move it away; what is switched off or trusted is then forgotten");
@@ -153,7 +152,9 @@ void examination::private_copies() {
 }
 }  // namespace
 
-std::vector<finding> plugin_findings(program& with) { return examination(with).findings(); }
+std::vector<finding> plugin_findings(program& with) {
+  return examination(with).findings();
+}
 
 exit_code plugin_doctor(program& with, const arguments& given) {
   const bool good = print_findings(plugin_findings(with), given.json,

@@ -38,8 +38,7 @@ void prepare_directory(const fs::path& directory) {
   struct stat info {};
   if (stat(directory.c_str(), &info) != 0 || !S_ISDIR(info.st_mode))
     refuse(directory.string() + " is no directory", "move away what is in its place");
-  if (info.st_uid != geteuid())
-    refuse(directory.string() + " belongs to another user", "chown it");
+  if (info.st_uid != geteuid()) refuse(directory.string() + " belongs to another user", "chown it");
   if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
     refuse("others may write to " + directory.string(), "chmod go-w " + directory.string());
 }
@@ -102,9 +101,9 @@ fs::path target_for(const plugin_survey& survey, const kernel::abi::manifest& ab
     if (survey.shipped(one.file)) shipped = &one;
   }
   if (shipped && !force)
-    refuse("\"" + about.id + "\" is a plugin of the program itself, " +
-               shipped->file.listed.string(),
-           "--force has yours used in its place");
+    refuse(
+        "\"" + about.id + "\" is a plugin of the program itself, " + shipped->file.listed.string(),
+        "--force has yours used in its place");
   const auto target = survey.user_directory / (about.id + ".so");
   struct stat info {};
   if (lstat(target.c_str(), &info) != 0 || force) return target;
@@ -238,8 +237,8 @@ exit_code plugin_reload(program& with, const arguments& given) {
            "rustic-ai plugin doctor may know more");
   if (!one.disabled.empty())
     refuse("the plugin \"" + one.name() + "\" is " + one.disabled, "switch it on first");
-  const auto hash = survey.shipped(one.file) ? std::string()
-                                             : runtime::hash_of_plugin_file(one.file.path);
+  const auto hash =
+      survey.shipped(one.file) ? std::string() : runtime::hash_of_plugin_file(one.file.path);
   survey.ledger.change([&](runtime::ledger_state& all) {
     if (!hash.empty()) all.trust(hash, one.file.about.id, "reloaded", runtime::unix_now_ms());
     ++all.plugins[one.file.about.id].reloads;

@@ -31,9 +31,9 @@ constexpr std::array templates{
 };
 
 // Targets that every CMake project has, and the file that every project has.
-constexpr std::array<std::string_view, 11> taken_names{
-    "all",  "clean",   "edit-cache", "help", "install", "package", "plugin",
-    "test", "rebuild", "rustic",     "rustic-ai"};
+constexpr std::array<std::string_view, 11> taken_names{"all",     "clean",   "edit-cache", "help",
+                                                       "install", "package", "plugin",     "test",
+                                                       "rebuild", "rustic",  "rustic-ai"};
 
 failure refused(std::string message, std::string hint) {
   return failure(status_code::invalid_argument, std::move(message), std::move(hint));
@@ -135,8 +135,7 @@ exit_code plugin_new_command(program& with, const arguments& given) {
   const auto& chosen = template_for(given.new_plugin);
 
   std::error_code problem;
-  const auto prefix =
-      fs::read_symlink("/proc/self/exe", problem).parent_path().parent_path();
+  const auto prefix = fs::read_symlink("/proc/self/exe", problem).parent_path().parent_path();
   const auto source = prefix / "share/rustic-ai/examples" / chosen.example;
   if (!fs::is_directory(source, problem))
     throw failure(status_code::not_found,
@@ -164,8 +163,9 @@ exit_code plugin_new_command(program& with, const arguments& given) {
   std::printf("  ctest --test-dir build --output-on-failure\n");
   std::printf("  rustic-ai plugin install build/%s.so\n", name.c_str());
   if (!installed)
-    std::printf("\nThe SDK is not beside this program: first  cmake --install BUILD --prefix DIR,\n"
-                "then add  -DCMAKE_PREFIX_PATH=DIR  to the first command.\n");
+    std::printf(
+        "\nThe SDK is not beside this program: first  cmake --install BUILD --prefix DIR,\n"
+        "then add  -DCMAKE_PREFIX_PATH=DIR  to the first command.\n");
   return exit_code::done;
 }
 }  // namespace rustic::cli

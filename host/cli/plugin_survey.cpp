@@ -10,10 +10,9 @@ namespace rustic::cli {
 namespace {
 
 // What the program itself offers.
-constexpr std::string_view program_targets[] = {"rustic.clock/default", "rustic.id/default",
-                                                "rustic.secret/default", "rustic.ask/default",
-                                                "rustic.storage/default", "rustic.timer/default",
-                                                "rustic.price/default"};
+constexpr std::string_view program_targets[] = {
+    "rustic.clock/default",   "rustic.id/default",    "rustic.secret/default", "rustic.ask/default",
+    "rustic.storage/default", "rustic.timer/default", "rustic.price/default"};
 
 std::set<std::string, std::less<>> offered_targets(const std::vector<surveyed_plugin>& plugins) {
   std::set<std::string, std::less<>> out(std::begin(program_targets), std::end(program_targets));
@@ -62,10 +61,10 @@ plugin_survey::plugin_survey(program& with)
     made.disabled = file.about.id.empty()
                         ? std::string()
                         : runtime::disabled_because(file.about.id, settings, known);
-    made.from = file.directory < options_count                ? "option"
-                : shipped(file)                               ? "program"
-                : paths[file.directory] == user_directory     ? "user"
-                                                              : "paths";
+    made.from = file.directory < options_count            ? "option"
+                : shipped(file)                           ? "program"
+                : paths[file.directory] == user_directory ? "user"
+                                                          : "paths";
     made.file = std::move(file);
   }
   const auto offered = offered_targets(plugins);

@@ -31,8 +31,7 @@ config::configuration& program::configuration() {
   request.around = around_;
   if (!global_.config_file.empty()) request.config_file = global_.config_file;
   request.flags = global_.set;
-  configuration_ =
-      std::make_unique<config::configuration>(config::configuration::load(request));
+  configuration_ = std::make_unique<config::configuration>(config::configuration::load(request));
   return *configuration_;
 }
 
@@ -108,9 +107,8 @@ bool program::color_wanted(int descriptor) {
 }
 
 json::object program::context(const turn_options& turn, bool interactive) {
-  json::object context{{"principal", "user"},
-                       {"workspace", workspace().string()},
-                       {"interactive", interactive}};
+  json::object context{
+      {"principal", "user"}, {"workspace", workspace().string()}, {"interactive", interactive}};
   std::string mode = turn.permission_mode;
   const auto& view = configuration().view();
   const auto* agent = view.agent(turn.agent.empty() ? view.default_agent : turn.agent);

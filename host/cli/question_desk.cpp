@@ -20,7 +20,9 @@ void take_one(int event) {
   (void)!read(event, &count, sizeof(count));
 }
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+}
 }  // namespace
 
 question_desk::question_desk(runtime::host_services& services, bool color,
@@ -72,8 +74,8 @@ std::optional<int> question_desk::put(const json::object& body, signal_watch& si
                                       json::object& answer) {
   const auto kind = text_or(body, "kind");
   const bool typed = kind == "text" || kind == "secret";
-  std::string text = "\n" + std::string(color_ ? "\x1b[1m" : "") +
-                     visible(text_or(body, "title")) + std::string(color_ ? "\x1b[0m" : "") + "\n";
+  std::string text = "\n" + std::string(color_ ? "\x1b[1m" : "") + visible(text_or(body, "title")) +
+                     std::string(color_ ? "\x1b[0m" : "") + "\n";
   if (const auto more = text_or(body, "body"); !more.empty()) text += visible(more) + "\n";
   if (!typed) {
     std::string keys;
@@ -81,8 +83,8 @@ std::optional<int> question_desk::put(const json::object& body, signal_watch& si
       const auto& choice = value.as_object();
       const std::string key(text_or(choice, "key", "?"));
       keys += (keys.empty() ? "" : ", ") + key;
-      text += "  [" + visible(key) + "] " + visible(text_or(choice, "label", text_or(choice, "id"))) +
-              "\n";
+      text += "  [" + visible(key) + "] " +
+              visible(text_or(choice, "label", text_or(choice, "id"))) + "\n";
     }
     if (keys.empty()) throw failure(status_code::invalid_argument, "the question has no choices");
     text += "Press " + visible(keys) + ". ";

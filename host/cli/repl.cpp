@@ -60,9 +60,10 @@ class conversation_loop {
         signals_(signals),
         color_(with.color_wanted(STDOUT_FILENO)),
         editor_(with.configuration().view().paths.history_file, signals),
-        desk_(with.runtime().services(), color_, [this] {
-          if (report_) report_->settle();
-        }),
+        desk_(with.runtime().services(), color_,
+              [this] {
+                if (report_) report_->settle();
+              }),
         plugins_(with.runtime().keeper()) {
     editor_.show_news(plugins_.news().descriptor(), [this] { return plugins_.news().take(); });
     editor_.complete_with([this](const std::string& before) { return offers(before); });
@@ -97,8 +98,8 @@ class conversation_loop {
   repl_report* report_ = nullptr;  // of the turn that runs
   question_desk desk_;
   repl_plugins plugins_;
-  std::string session_;              // empty until the first words of a new one
-  std::vector<std::string> listed_;  // sessions, as /sessions numbered them
+  std::string session_;                  // empty until the first words of a new one
+  std::vector<std::string> listed_;      // sessions, as /sessions numbered them
   std::size_t turns_ = 0;                // of this run
   std::optional<double> spent_usd_ = 0;  // in them; nothing: not known
 };
@@ -209,8 +210,8 @@ void conversation_loop::list_tools() {
   with_.runtime().kernel().names().list("rustic.tool/*", [&](const kernel::listed& one) {
     try {
       const auto about = parse_object(one.attributes);
-      rows.push_back({one.target.substr(one.target.find('/') + 1),
-                      visible(text_or(about, "description"))});
+      rows.push_back(
+          {one.target.substr(one.target.find('/') + 1), visible(text_or(about, "description"))});
     } catch (const failure&) {
     }
   });

@@ -71,7 +71,9 @@ repl_plugins::repl_plugins(runtime::plugin_keeper& keeper) : keeper_(keeper) {
   }
 }
 
-repl_plugins::~repl_plugins() { keeper_.stop_watching(); }
+repl_plugins::~repl_plugins() {
+  keeper_.stop_watching();
+}
 
 std::string repl_plugins::table(std::size_t width) const {
   std::vector<std::vector<std::string>> rows;

@@ -45,7 +45,9 @@ void repl_report::style(const char* sequence) {
   if (color_) write(sequence);
 }
 
-void repl_report::begin(const std::string&, const turn_options&) { working(); }
+void repl_report::begin(const std::string&, const turn_options&) {
+  working();
+}
 
 // Costs nothing: it stands until the next event and does not move.
 void repl_report::working() {

@@ -15,8 +15,12 @@ sigset_t set_of(std::initializer_list<int> signals) {
   for (const int one : signals) sigaddset(&set, one);
   return set;
 }
-sigset_t watched() { return set_of({SIGINT, SIGTERM, SIGHUP}); }
-sigset_t watched_of_terminal() { return set_of({SIGWINCH, SIGCONT}); }
+sigset_t watched() {
+  return set_of({SIGINT, SIGTERM, SIGHUP});
+}
+sigset_t watched_of_terminal() {
+  return set_of({SIGWINCH, SIGCONT});
+}
 
 // The number of the signal that a descriptor has, 0 for none.
 int taken_from(int descriptor) {

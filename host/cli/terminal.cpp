@@ -11,7 +11,9 @@ constexpr int escape_rest_ms = 25;       // what follows Escape within this time
 constexpr int sequence_bytes_max = 256;  // then it was none, and text is shown again
 constexpr std::string_view paste_begin = "\x1b[200~", paste_end = "\x1b[201~";
 
-bool read_byte(char& out) { return read(STDIN_FILENO, &out, 1) == 1; }
+bool read_byte(char& out) {
+  return read(STDIN_FILENO, &out, 1) == 1;
+}
 
 // The rest of a key that began with Escape. False: Escape stood alone.
 bool swallow_sequence() {
@@ -58,13 +60,14 @@ terminal_mode::~terminal_mode() {
   if (good_) tcsetattr(STDIN_FILENO, TCSADRAIN, &before_);
 }
 
-void drop_typed_ahead() { tcflush(STDIN_FILENO, TCIFLUSH); }
+void drop_typed_ahead() {
+  tcflush(STDIN_FILENO, TCIFLUSH);
+}
 
 key_press read_key(signal_watch& signals, int withdrawn_descriptor) {
   const terminal_mode raw(0, ICANON | ECHO);
   for (;;) {
-    const int ready =
-        wait_readable(STDIN_FILENO, signals.descriptor(), -1, withdrawn_descriptor);
+    const int ready = wait_readable(STDIN_FILENO, signals.descriptor(), -1, withdrawn_descriptor);
     if ((ready & 2) != 0)
       if (const auto signal = signals.take()) return {std::nullopt, signal};
     if ((ready & 4) != 0) return {std::nullopt, std::nullopt, true};
@@ -80,8 +83,7 @@ line_read read_line(signal_watch& signals, bool secret, int withdrawn_descriptor
   const terminal_mode mode(secret ? ICANON : ICANON | ECHO, secret ? ECHO : 0);
   std::string text;
   for (;;) {
-    const int ready =
-        wait_readable(STDIN_FILENO, signals.descriptor(), -1, withdrawn_descriptor);
+    const int ready = wait_readable(STDIN_FILENO, signals.descriptor(), -1, withdrawn_descriptor);
     if ((ready & 2) != 0)
       if (const auto signal = signals.take()) return {std::nullopt, signal};
     if ((ready & 4) != 0) return {};
@@ -122,11 +124,14 @@ void safe_text::byte(char c, std::string& out) {
       return byte(c, out);
     case place::escape:
       at_ = place::text;
-      if (code == '[') at_ = place::sequence;
+      if (code == '[')
+        at_ = place::sequence;
       else if (code == ']' || code == 'P' || code == 'X' || code == '^' || code == '_')
         at_ = place::string;
-      else if (code >= 0x20 && code < 0x30) at_ = place::escape;
-      else if (code < 0x20 || code >= 0x7f) return byte(c, out);
+      else if (code >= 0x20 && code < 0x30)
+        at_ = place::escape;
+      else if (code < 0x20 || code >= 0x7f)
+        return byte(c, out);
       return;
     case place::sequence:
       if (code >= 0x20 && code < 0x40 && ++swallowed_bytes_ < sequence_bytes_max) return;
@@ -158,7 +163,9 @@ std::string safe_text::pass(std::string_view piece) {
   return out;
 }
 
-std::string visible(std::string_view text) { return safe_text().pass(text); }
+std::string visible(std::string_view text) {
+  return safe_text().pass(text);
+}
 
 std::string one_visible_line(std::string_view text, std::size_t columns_max) {
   // Bytes beyond this cannot be shown whatever they are.

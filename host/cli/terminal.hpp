@@ -26,7 +26,7 @@ class terminal_mode {
 struct key_press {
   std::optional<char> value;  // '\x1b': the Escape key alone. Nothing: end of input
   std::optional<int> signal;
-  bool withdrawn = false;     // `withdrawn_descriptor` became readable
+  bool withdrawn = false;  // `withdrawn_descriptor` became readable
 };
 // One key, not echoed; cursor keys and pasted text count for nothing. The terminal is as before
 // when this returns.

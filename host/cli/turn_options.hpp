@@ -19,9 +19,9 @@ inline output_form output_form_from(std::string_view name) noexcept {
 // Of the whole program.
 struct global_options {
   std::string config_file;
-  std::vector<std::string> set;          // "key=value"
+  std::vector<std::string> set;  // "key=value"
   std::vector<std::string> plugin_dirs;
-  std::string directory;                 // -C
+  std::string directory;  // -C
   std::string log_level, log_file, log_format;
   int verbose = 0;
   bool no_color = false;
@@ -32,16 +32,16 @@ struct turn_options {
   std::string prompt;
   bool has_prompt = false;
   std::string agent, provider, model;
-  std::string session;                   // an id or the beginning of one
+  std::string session;  // an id or the beginning of one
   bool continue_latest = false;
   std::string system;
   bool has_system = false;
-  std::string output_schema;             // a file: the answer is JSON of this schema
-  std::int64_t max_rounds = 0;           // 0: as configured
+  std::string output_schema;    // a file: the answer is JSON of this schema
+  std::int64_t max_rounds = 0;  // 0: as configured
   std::string permission_mode;
-  std::optional<output_form> output;     // none: [defaults] output
+  std::optional<output_form> output;  // none: [defaults] output
   bool quiet = false;
   std::string record_file, replay_file;
-  std::string replay_tools = "recorded"; // or "live"
+  std::string replay_tools = "recorded";  // or "live"
 };
 }  // namespace rustic::cli

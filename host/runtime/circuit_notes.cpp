@@ -88,9 +88,8 @@ void circuit_notes::write() {
     return;
   }
   try {
-    const json::object all{{"process", process},
-                           {"started", start_of(process)},
-                           {"circuits", std::move(circuits)}};
+    const json::object all{
+        {"process", process}, {"started", start_of(process)}, {"circuits", std::move(circuits)}};
     config::write_atomically(file, json::serialize(all) + "\n");
     remove_old(directory_);
   } catch (const failure&) {  // the disk is full, or the directory is not ours
@@ -117,9 +116,8 @@ std::vector<circuit_note> circuit_notes::read(const fs::path& directory) {
     } catch (const failure&) {  // half a file, or no file of ours
     }
   }
-  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) {
-    return a.since_unix_ms > b.since_unix_ms;
-  });
+  std::sort(out.begin(), out.end(),
+            [](const auto& a, const auto& b) { return a.since_unix_ms > b.since_unix_ms; });
   return out;
 }
 }  // namespace rustic::runtime

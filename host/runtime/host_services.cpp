@@ -116,8 +116,7 @@ host_services::~host_services() {
   for (const auto& one : entries_) (void)kernel_.names().withdraw(one->target, {});
 }
 
-void host_services::provide(std::string target, handler function,
-                            const json::object& attributes) {
+void host_services::provide(std::string target, handler function, const json::object& attributes) {
   entries_.push_back(
       std::make_unique<entry>(entry{kernel_, std::move(target), std::move(function), {}}));
   const rai_service service{sizeof(service), 0, entries_.back().get(), &entry::call};

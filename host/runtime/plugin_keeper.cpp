@@ -183,7 +183,9 @@ void plugin_keeper::watch(std::function<void(plugin_notice)> told) {
       [this](const plugin_watcher::ask_busy& ask_busy) { return look(ask_busy); });
 }
 
-void plugin_keeper::stop_watching() { watcher_.reset(); }
+void plugin_keeper::stop_watching() {
+  watcher_.reset();
+}
 
 void plugin_keeper::look_again_in(std::chrono::milliseconds time) {
   again_ = again_ ? std::min(*again_, time) : time;
@@ -372,8 +374,8 @@ void plugin_keeper::announce_taken(const plugin_file& file, bool known,
 void plugin_keeper::trust(const plugin_file& file, std::string_view how) {
   if (file_.file().empty()) return;
   const auto hash = hash_of_plugin_file(file.path);
-  auto state = file_.change(
-      [&](ledger_state& all) { all.trust(hash, file.about.id, how, unix_now_ms()); });
+  auto state =
+      file_.change([&](ledger_state& all) { all.trust(hash, file.about.id, how, unix_now_ms()); });
   std::scoped_lock lock(state_mutex_);
   ledger_ = std::move(state);
 }

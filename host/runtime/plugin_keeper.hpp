@@ -81,8 +81,7 @@ class plugin_keeper {
     std::chrono::steady_clock::time_point since;
   };
 
-  std::optional<std::chrono::milliseconds> look(
-      const plugin_watcher::ask_busy& ask_busy);
+  std::optional<std::chrono::milliseconds> look(const plugin_watcher::ask_busy& ask_busy);
   void follow_ledger(const ledger_state& before, const files& found);
   void follow_file(const kernel::abi::plugin_file& file, const statuses& known);
   void follow_broken(const kernel::abi::plugin_file& file, const statuses& known);

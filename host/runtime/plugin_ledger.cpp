@@ -39,10 +39,9 @@ ledger_state read_state(const std::filesystem::path& file) {
       out.plugins.emplace(std::string(id), read_plugin(*written));
   for (const auto& [hash, value] : object_or_empty(root, "trusted"))
     if (const auto* written = value.if_object())
-      out.trusted.emplace(std::string(hash),
-                          trusted_file{std::string(text_or(*written, "id")),
-                                       std::string(text_or(*written, "how")),
-                                       int_or(*written, "unix_ms")});
+      out.trusted.emplace(std::string(hash), trusted_file{std::string(text_or(*written, "id")),
+                                                          std::string(text_or(*written, "how")),
+                                                          int_or(*written, "unix_ms")});
   return out;
 }
 

@@ -28,8 +28,8 @@ struct trusted_file {
 };
 
 struct ledger_state {
-  std::map<std::string, ledger_plugin, std::less<>> plugins;      // by id
-  std::map<std::string, trusted_file, std::less<>> trusted;       // by SHA-256, hexadecimal
+  std::map<std::string, ledger_plugin, std::less<>> plugins;  // by id
+  std::map<std::string, trusted_file, std::less<>> trusted;   // by SHA-256, hexadecimal
   std::string problem;  // why the file could not be read; then all is as if there were none
 
   // What is known of a plugin; the usual when nothing is.

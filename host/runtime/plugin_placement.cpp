@@ -167,9 +167,8 @@ std::string cell_configuration(const kernel::abi::plugin_file& file,
   json::object limits;
   for (const auto* key : {"memory_bytes", "open_files", "processes", "cpu_seconds"})
     if (const auto* value = find(section, key)) limits[key] = *value;
-  json::object isolated{{"id", file.about.id},
-                        {"file", image.string()},
-                        {"quarantined", known.quarantined}};
+  json::object isolated{
+      {"id", file.about.id}, {"file", image.string()}, {"quarantined", known.quarantined}};
   isolated["write_paths"] = texts(write_paths(file.about, own, section, with));
   isolated["environment"] = environment_for(section, with);
   isolated["targets"] = texts(targets);

@@ -30,7 +30,9 @@ bool is_link(const fs::path& path) {
   return fs::is_symlink(fs::symlink_status(path, ignored));
 }
 
-bool is_plugin_name(const std::string& name) { return name.ends_with(".so"); }
+bool is_plugin_name(const std::string& name) {
+  return name.ends_with(".so");
+}
 
 // A new name of a file that was written before: a link to it needs no close.
 bool is_complete_link(const fs::path& path) {

@@ -229,9 +229,8 @@ TEST_CASE("a file that was installed is taken up without a question") {
   w.watch();
   const auto next = w.dir.path / "next.so";
   put(next, version_of(hello_file, 2));
-  w.ledger().change([&](ledger_state& all) {
-    all.trust(hash_of_plugin_file(next), "hello-c", "installed", 1);
-  });
+  w.ledger().change(
+      [&](ledger_state& all) { all.trust(hash_of_plugin_file(next), "hello-c", "installed", 1); });
   fs::rename(next, w.user / "hello.so");
   CHECK(w.line_with("serves") != "");
   CHECK(w.generation("hello-c") == 1);  // the first one was never called

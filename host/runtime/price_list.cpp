@@ -334,26 +334,26 @@ json::object to_json(const model_price& price) {
 void provide_prices(host_services& services, const options& from) {
   const auto list = std::make_shared<price_list>(
       price_list::settings{from.price_file, from.prices, from.providers});
-  services.provide("rustic.price/default", [list](std::string_view method, const json::object& body,
-                                                  std::string_view) {
-    if (method == "describe") return json::serialize(list->describe());
-    price_list::question about;
-    about.provider = require_text(body, "provider", "price");
-    about.model = text_or(body, "model");
-    about.asked_model = text_or(body, "asked_model");
-    about.at_ms = int_or(body, "at_ms");
-    json::object out;
-    if (method == "cost") {
-      const auto cost = list->cost_usd(about, object_or_empty(body, "usage"));
-      out["cost_usd"] = cost ? json::value(*cost) : json::value(nullptr);
-    } else if (method == "price") {
-      const auto price = list->find(about);
-      out["price"] = price ? json::value(to_json(*price)) : json::value(nullptr);
-    } else {
-      throw failure(status_code::unimplemented,
-                    "rustic.price has no method " + std::string(method));
-    }
-    return json::serialize(out);
-  });
+  services.provide("rustic.price/default",
+                   [list](std::string_view method, const json::object& body, std::string_view) {
+                     if (method == "describe") return json::serialize(list->describe());
+                     price_list::question about;
+                     about.provider = require_text(body, "provider", "price");
+                     about.model = text_or(body, "model");
+                     about.asked_model = text_or(body, "asked_model");
+                     about.at_ms = int_or(body, "at_ms");
+                     json::object out;
+                     if (method == "cost") {
+                       const auto cost = list->cost_usd(about, object_or_empty(body, "usage"));
+                       out["cost_usd"] = cost ? json::value(*cost) : json::value(nullptr);
+                     } else if (method == "price") {
+                       const auto price = list->find(about);
+                       out["price"] = price ? json::value(to_json(*price)) : json::value(nullptr);
+                     } else {
+                       throw failure(status_code::unimplemented,
+                                     "rustic.price has no method " + std::string(method));
+                     }
+                     return json::serialize(out);
+                   });
 }
 }  // namespace rustic::runtime

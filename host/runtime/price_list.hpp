@@ -22,11 +22,11 @@ struct token_rates {
 };
 
 struct model_price {
-  std::string model;               // an id; in the configuration also with a * at its end
+  std::string model;                // an id; in the configuration also with a * at its end
   std::string from_day, until_day;  // 2026-01-31, in UTC, both inclusive; empty: without end
-  std::string source;              // an address, or the key of the configuration
-  std::string as_of_day;           // when it was read there; empty for the configuration
-  std::vector<token_rates> tiers;  // ascending, the first from 0
+  std::string source;               // an address, or the key of the configuration
+  std::string as_of_day;            // when it was read there; empty for the configuration
+  std::vector<token_rates> tiers;   // ascending, the first from 0
 };
 
 // A model whose price is not known has none: there is no nearest match and no default.

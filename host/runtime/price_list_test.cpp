@@ -89,7 +89,7 @@ TEST_CASE("what is not known has no price") {
   CHECK(!d.knows("acme", ""));
   CHECK(!d.knows("nobody", "a"));
   CHECK(!d.knows("ollama", "a"));
-  CHECK(!d.knows("acme", "xyz"));  // a pattern is for people's own prices only
+  CHECK(!d.knows("acme", "xyz"));               // a pattern is for people's own prices only
   CHECK(!d.knows("acme", "other-model", "a"));  // asked for a, answered by another
 }
 
@@ -149,13 +149,12 @@ TEST_CASE("another tier of service has another price") {
 
 TEST_CASE("what the configuration says wins, the closest name first") {
   desk d;
-  d.configured = json::object{
-      {"own/*", {{"input", 1}, {"output", 2}}},
-      {"own/qwen*", {{"input", 3}, {"output", 4}}},
-      {"own/qwen-7b", {{"input", 5}, {"output", 6}}},
-      {"acme/a", {{"input", 7}, {"output", 8}, {"cached_read", 1}}},
-      {"dialect/a", {{"input", 9}, {"output", 9}}},
-      {"org/with/slashes", {{"input", 1}, {"output", 1}}}};
+  d.configured = json::object{{"own/*", {{"input", 1}, {"output", 2}}},
+                              {"own/qwen*", {{"input", 3}, {"output", 4}}},
+                              {"own/qwen-7b", {{"input", 5}, {"output", 6}}},
+                              {"acme/a", {{"input", 7}, {"output", 8}, {"cached_read", 1}}},
+                              {"dialect/a", {{"input", 9}, {"output", 9}}},
+                              {"org/with/slashes", {{"input", 1}, {"output", 1}}}};
   d.providers["org"] = json::object{{"type", "custom"}, {"base_url", "http://h"}};
   CHECK(d.input_rate("own", "llama") == 1);
   CHECK(d.input_rate("own", "qwen-14b") == 3);
@@ -204,8 +203,11 @@ TEST_CASE("cost") {
     CHECK(!d.cost("acme", "a", {{"input_tokens", 5}}));
     CHECK(!d.cost("acme", "a", {{"input_tokens", nullptr}, {"output_tokens", 1}}));
     CHECK(!d.cost("acme", "a", {{"input_tokens", "5"}, {"output_tokens", 1}}));
-    CHECK(!d.cost("acme", "a", {{"input_tokens", INT64_MAX}, {"output_tokens", 1},
-                                {"cache_read_tokens", INT64_MAX}, {"cache_write_tokens", 1}}));
+    CHECK(!d.cost("acme", "a",
+                  {{"input_tokens", INT64_MAX},
+                   {"output_tokens", 1},
+                   {"cache_read_tokens", INT64_MAX},
+                   {"cache_write_tokens", 1}}));
   }
 }
 
@@ -274,8 +276,8 @@ TEST_CASE("the shipped prices can all be used") {
         CHECK(tier.cache_write.value_or(tier.input) >= tier.input);
       }
       static const std::set<std::string_view> known{
-          "id",          "also",  "input", "output", "cached_read", "cache_write", "cache_write_1h",
-          "tiers", "from",  "until",  "source"};
+          "id",    "also", "input", "output", "cached_read", "cache_write", "cache_write_1h",
+          "tiers", "from", "until", "source"};
       for (const auto& member : model) CHECK(known.contains(std::string_view(member.key())));
     }
   }
@@ -324,8 +326,9 @@ TEST_CASE("prices in the configuration are checked") {
   wrong("[prices.\"local/a\"]\ninput = -1\noutput = 1\n", "input");
   wrong("[prices.\"local/a\"]\ninput = \"1\"\noutput = 1\n", "input");
   wrong("[prices.\"local/a\"]\ninputs = 1\noutput = 1\n", "input");
-  wrong("[prices.\"local/a\"]\ninput = 1\noutput = 1\n"
-        "tiers = [{from_input_tokens = 5, input = 1, output = 1}, "
-        "{from_input_tokens = 5, input = 1, output = 1}]\n",
-        "ascending");
+  wrong(
+      "[prices.\"local/a\"]\ninput = 1\noutput = 1\n"
+      "tiers = [{from_input_tokens = 5, input = 1, output = 1}, "
+      "{from_input_tokens = 5, input = 1, output = 1}]\n",
+      "ascending");
 }

@@ -159,7 +159,9 @@ void runtime::add_plugins() {
                 [this](const kernel::abi::manifest& about) { return targets_of(about); });
 }
 
-bool runtime::offers(std::string_view target) { return kernel_.names().find(target).has_value(); }
+bool runtime::offers(std::string_view target) {
+  return kernel_.names().find(target).has_value();
+}
 
 std::vector<std::string> runtime::instances_of(const kernel::abi::provided& entry) const {
   std::vector<std::string> out;
@@ -304,12 +306,39 @@ std::string runtime::configuration_of(const kernel::abi::manifest& about) const 
   if (about.id == "shell" && !out.contains("environment")) {
     json::object passed;
     for (const auto& [name, value] : options_.environment) {
-      static constexpr std::string_view allowed[] = {
-          "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR",
-          "SSH_AUTH_SOCK", "EDITOR", "PAGER", "JAVA_HOME", "GOPATH", "GOROOT", "CARGO_HOME",
-          "RUSTUP_HOME", "VIRTUAL_ENV", "NVM_DIR", "PYENV_ROOT", "CC", "CXX", "CFLAGS", "CXXFLAGS",
-          "LDFLAGS", "PKG_CONFIG_PATH", "LD_LIBRARY_PATH", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
-          "http_proxy", "https_proxy", "no_proxy"};
+      static constexpr std::string_view allowed[] = {"PATH",
+                                                     "HOME",
+                                                     "USER",
+                                                     "LOGNAME",
+                                                     "SHELL",
+                                                     "LANG",
+                                                     "TZ",
+                                                     "TMPDIR",
+                                                     "XDG_RUNTIME_DIR",
+                                                     "SSH_AUTH_SOCK",
+                                                     "EDITOR",
+                                                     "PAGER",
+                                                     "JAVA_HOME",
+                                                     "GOPATH",
+                                                     "GOROOT",
+                                                     "CARGO_HOME",
+                                                     "RUSTUP_HOME",
+                                                     "VIRTUAL_ENV",
+                                                     "NVM_DIR",
+                                                     "PYENV_ROOT",
+                                                     "CC",
+                                                     "CXX",
+                                                     "CFLAGS",
+                                                     "CXXFLAGS",
+                                                     "LDFLAGS",
+                                                     "PKG_CONFIG_PATH",
+                                                     "LD_LIBRARY_PATH",
+                                                     "HTTP_PROXY",
+                                                     "HTTPS_PROXY",
+                                                     "NO_PROXY",
+                                                     "http_proxy",
+                                                     "https_proxy",
+                                                     "no_proxy"};
       if (name.starts_with("LC_") ||
           std::find(std::begin(allowed), std::end(allowed), name) != std::end(allowed))
         passed[name] = value;

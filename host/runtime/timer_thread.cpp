@@ -6,7 +6,9 @@
 
 namespace rustic::runtime {
 
-timer_thread::~timer_thread() { stop(); }
+timer_thread::~timer_thread() {
+  stop();
+}
 
 void timer_thread::serve(kernel::kernel& owner, std::function<void()> housekeeping) {
   std::scoped_lock lock(mutex_);

@@ -102,8 +102,7 @@ command_line read(int count, char** words) {
   for (const auto& pattern : out.run.only) {
     bool any = false;
     for (const auto* one : all_checks()) any = any || matches(pattern, one->name);
-    if (!any && out.problem.empty())
-      out.problem = "no check is named " + pattern;
+    if (!any && out.problem.empty()) out.problem = "no check is named " + pattern;
   }
   return out;
 }

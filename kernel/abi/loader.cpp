@@ -54,7 +54,9 @@ std::string_view state_name(plugin_state state) noexcept {
 }
 
 loader::loader(kernel& owner, settings with) : kernel_(owner), settings_(std::move(with)) {}
-loader::~loader() { stop(default_grace_ms); }
+loader::~loader() {
+  stop(default_grace_ms);
+}
 
 std::vector<std::string> loader::targets_of(const manifest& about,
                                             std::vector<std::string>& attributes) const {
@@ -87,9 +89,9 @@ void loader::add(const plugin_file& file, std::string disabled_because) {
   } else {
     made->targets = targets_of(file.about, made->attributes);
     for (std::size_t i = 0; i < made->targets.size(); ++i) {
-      const auto done = kernel_.names().declare(
-          {made->targets[i], file.about.id, made->attributes[i]},
-          std::make_shared<target_activator>(*this, *made));
+      const auto done =
+          kernel_.names().declare({made->targets[i], file.about.id, made->attributes[i]},
+                                  std::make_shared<target_activator>(*this, *made));
       if (!done.ok() && made->reason.empty()) made->reason = done.message;
     }
   }
@@ -158,8 +160,8 @@ std::string loader::open_locked(const opening& what, std::unique_ptr<plugin_inst
   const auto& image = copy ? copy->path() : file.path;
   std::optional<stand_in> other;
   if (settings_.isolate) other = settings_.isolate(file, image, config);
-  auto made = std::make_unique<plugin_instance>(kernel_, file.about.id, what.generation,
-                                                settings_.log);
+  auto made =
+      std::make_unique<plugin_instance>(kernel_, file.about.id, what.generation, settings_.log);
   auto problem =
       made->start(other ? other->file : image, other ? other->config : config, what.state);
   if (!problem.empty()) {
@@ -258,9 +260,8 @@ std::optional<std::string> loader::saved_locked(record& plugin) {
 std::string loader::replace_locked(record& plugin, const plugin_file& file,
                                    std::vector<std::uint64_t>& replaced) {
   const auto& id = file.about.id;
-  const auto draining = std::count_if(retired_.begin(), retired_.end(), [&](const retired& old) {
-    return old.instance->id() == id;
-  });
+  const auto draining = std::count_if(retired_.begin(), retired_.end(),
+                                      [&](const retired& old) { return old.instance->id() == id; });
   if (draining >= static_cast<std::ptrdiff_t>(generations_draining_max))
     return std::to_string(draining) + " older generations still have calls in flight";
   record after;

@@ -24,10 +24,10 @@ std::string_view state_name(plugin_state state) noexcept;
 struct plugin_status {
   plugin_file file;
   plugin_state state = plugin_state::declared;
-  std::string reason;            // of failed, unusable and disabled
-  std::uint32_t generation = 0;  // 0: never opened
-  std::uint32_t draining = 0;    // older generations with calls in flight
-  bool isolated = false;         // the one that serves was opened through a stand-in
+  std::string reason;               // of failed, unusable and disabled
+  std::uint32_t generation = 0;     // 0: never opened
+  std::uint32_t draining = 0;       // older generations with calls in flight
+  bool isolated = false;            // the one that serves was opened through a stand-in
   std::string replacement_problem;  // why the latest new generation was refused
   std::vector<std::string> targets;
 };

@@ -30,7 +30,7 @@ struct scratch {
 
 // The probe under another id, with targets of its own.
 inline plugin_file posing_as(const fs::path& file, const std::string& id,
-                      std::vector<std::string> needs = {}) {
+                             std::vector<std::string> needs = {}) {
   auto out = inspect_plugin(file);
   REQUIRE(out.problem == "");
   out.about.id = id;

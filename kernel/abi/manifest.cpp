@@ -12,7 +12,9 @@ namespace rustic::kernel::abi {
 namespace {
 namespace json = boost::json;
 
-[[noreturn]] void refuse(const std::string& text) { throw std::runtime_error("manifest: " + text); }
+[[noreturn]] void refuse(const std::string& text) {
+  throw std::runtime_error("manifest: " + text);
+}
 
 std::string text_of(const json::object& object, std::string_view key, bool required = false) {
   const auto* value = object.if_contains(key);

@@ -124,14 +124,17 @@ TEST_CASE("manifests that cannot be right are refused with the reason") {
   CHECK(problem("{").find("not valid JSON") != std::string::npos);
   CHECK(problem("[]") == "manifest: not a JSON object");
   CHECK(problem(R"({"version":"1"})") == "manifest: \"id\" is missing");
-  CHECK(problem(R"({"id":"../x","version":"1","abi":{"major":1},"provides":[]})").find("not an id") !=
-        std::string::npos);
-  CHECK(problem(R"({"id":"x","version":"1","abi":{"major":1},"provides":[{"interface":"rustic.tool/1",
+  CHECK(
+      problem(R"({"id":"../x","version":"1","abi":{"major":1},"provides":[]})").find("not an id") !=
+      std::string::npos);
+  CHECK(
+      problem(R"({"id":"x","version":"1","abi":{"major":1},"provides":[{"interface":"rustic.tool/1",
     "name":"a b"}]})")
-            .find("name") != std::string::npos);
-  CHECK(problem(R"({"id":"x","version":"1","abi":{"major":1},"provides":[{"interface":"rustic.tool/x",
+          .find("name") != std::string::npos);
+  CHECK(
+      problem(R"({"id":"x","version":"1","abi":{"major":1},"provides":[{"interface":"rustic.tool/x",
     "name":"a"}]})")
-            .find("revision") != std::string::npos);
+          .find("revision") != std::string::npos);
   const auto read = parse_manifest(good);
   REQUIRE(read.value);
   CHECK(read.value->provides[0].target() == "rustic.tool/weather");
@@ -139,7 +142,8 @@ TEST_CASE("manifests that cannot be right are refused with the reason") {
   CHECK(abi_problem(*read.value).empty());
 }
 
-TEST_CASE("a directory lists good, bad, foreign, half-written and shadowed files and harms nothing") {
+TEST_CASE(
+    "a directory lists good, bad, foreign, half-written and shadowed files and harms nothing") {
   scratch first, second;
   write(first.path / "a.so", elf_with(good));
   write(first.path / "text.so", "hello");

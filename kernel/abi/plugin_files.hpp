@@ -30,7 +30,7 @@ struct plugin_file {
   std::filesystem::path listed;  // as its directory names it
   std::size_t directory = 0;     // which of the directories that were searched
   file_identity identity;
-  std::string problem;         // empty: usable; else why not, for a person to read
+  std::string problem;  // empty: usable; else why not, for a person to read
   std::string build_id;
   std::filesystem::path shadowed_by;  // the file of the same id that comes first; then not usable
   manifest about;                     // as far as it could be read

@@ -33,7 +33,9 @@ class descriptor {
   int value_;
 };
 
-std::string cause() { return strerror(errno); }
+std::string cause() {
+  return strerror(errno);
+}
 
 // A directory that is the user's own: what lies in it is executed.
 std::string directory_problem(const fs::path& directory) {

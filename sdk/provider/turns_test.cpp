@@ -31,11 +31,11 @@ TEST_CASE("messages become turns") {
 }
 
 TEST_CASE("what is no conversation is refused") {
-  for (const char* text :
-       {R"({})", R"({"messages":[1]})", R"({"messages":[{"role":"user"}]})", R"({"messages":[{"role":"tool","parts":[]}]})",
-        R"({"messages":[{"role":"user","parts":[{"type":"tool_call"}]}]})",
-        R"({"messages":[{"role":"assistant","parts":[{"type":"image"}]}]})",
-        R"({"messages":[{"role":"user","parts":[{}]}]})"}) {
+  for (const char* text : {R"({})", R"({"messages":[1]})", R"({"messages":[{"role":"user"}]})",
+                           R"({"messages":[{"role":"tool","parts":[]}]})",
+                           R"({"messages":[{"role":"user","parts":[{"type":"tool_call"}]}]})",
+                           R"({"messages":[{"role":"assistant","parts":[{"type":"image"}]}]})",
+                           R"({"messages":[{"role":"user","parts":[{}]}]})"}) {
     CAPTURE(text);
     CHECK_THROWS_AS(provider::read_turns(json::parse(text).as_object()), failure);
   }

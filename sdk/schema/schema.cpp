@@ -36,7 +36,7 @@ struct step_counter {
 
 // A constraint of ours: `check` gives the complaint, or an empty text.
 class own_constraint : public valijson::constraints::PolyConstraint {
-public:
+ public:
   using check_function = std::function<std::string(const valijson::adapters::Adapter&)>;
   explicit own_constraint(check_function check) : check_(std::move(check)) {}
   bool validate(const valijson::adapters::Adapter& target, const std::vector<std::string>& context,
@@ -47,14 +47,14 @@ public:
     return false;
   }
 
-private:
+ private:
   Constraint* cloneInto(void* memory) const override { return new (memory) own_constraint(*this); }
   std::size_t sizeOf() const override { return sizeof(own_constraint); }
   check_function check_;
 };
 
 class own_builder : public valijson::ConstraintBuilder {
-public:
+ public:
   using make_function =
       std::function<own_constraint::check_function(const valijson::adapters::Adapter&)>;
   explicit own_builder(make_function make) : make_(std::move(make)) {}
@@ -62,7 +62,7 @@ public:
     return new own_constraint(make_(node));
   }
 
-private:
+ private:
   make_function make_;
 };
 

@@ -61,7 +61,7 @@ bool is_plain_pattern(std::string_view pattern) {
 }
 
 class translator {
-public:
+ public:
   translator(std::string_view what, translation& out) : what_(what), out_(out) {}
 
   json::value schema(const json::value& node, const std::string& path, std::size_t depth) {
@@ -79,7 +79,7 @@ public:
     return with_reference(*object, std::move(out), path);
   }
 
-private:
+ private:
   void keyword(const json::object& all, std::string_view key, const json::value& value,
                json::object& out, const std::string& path, std::size_t depth) {
     const std::string here = child(path, key);
@@ -308,7 +308,7 @@ private:
 
 // A schema that applies itself to the same place again would never come to an end.
 class loop_finder {
-public:
+ public:
   loop_finder(std::string_view what, const json::value& root) : what_(what), root_(root) {}
 
   void everywhere(const json::value& node) {
@@ -321,7 +321,7 @@ public:
     }
   }
 
-private:
+ private:
   void visit(const json::value& node) {
     const auto* object = node.if_object();
     if (!object || done_.contains(&node)) return;

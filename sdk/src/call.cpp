@@ -111,7 +111,9 @@ void context::on_cancel() noexcept {
   wake_all();
 }
 
-void context::on_resume() noexcept { wake_all(); }
+void context::on_resume() noexcept {
+  wake_all();
+}
 
 void context::wake_all() noexcept {
   std::vector<rai_call> children;
@@ -135,7 +137,9 @@ void context::wake_all() noexcept {
   for (const auto waiter : waiters) lane->post(waiter);
 }
 
-context::writable_awaiter context::writable() noexcept { return writable_awaiter(*this); }
+context::writable_awaiter context::writable() noexcept {
+  return writable_awaiter(*this);
+}
 
 bool context::writable_awaiter::await_suspend(std::coroutine_handle<> waiting) {
   std::scoped_lock lock(owner_.mutex_);

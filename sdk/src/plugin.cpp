@@ -56,9 +56,9 @@ void say(const rai_writer* writer, const std::string& text) noexcept {
 }
 }  // namespace
 
-rai_status plugin_host::fill(rai_plugin* out, rai_status (*create_function)(const rai_host*, rai_str,
-                                                                            const rai_writer*,
-                                                                            void**),
+rai_status plugin_host::fill(rai_plugin* out,
+                             rai_status (*create_function)(const rai_host*, rai_str,
+                                                           const rai_writer*, void**),
                              bool keeps_state) {
   rai_plugin table{};
   table.struct_size =
@@ -139,7 +139,8 @@ rai_status plugin_host::save(void* self, const rai_writer* state) noexcept {
   }
 }
 
-rai_status plugin_host::restore(void* self, rai_str state, const rai_writer* error_writer) noexcept {
+rai_status plugin_host::restore(void* self, rai_str state,
+                                const rai_writer* error_writer) noexcept {
   try {
     static_cast<instance*>(self)->value->restore(to_view(state));
     return RAI_OK;
@@ -148,7 +149,9 @@ rai_status plugin_host::restore(void* self, rai_str state, const rai_writer* err
   }
 }
 
-void plugin_host::destroy(void* self) noexcept { delete static_cast<instance*>(self); }
+void plugin_host::destroy(void* self) noexcept {
+  delete static_cast<instance*>(self);
+}
 
 rai_status plugin_host::service(void* self, rai_str target, rai_service* out) noexcept {
   auto& me = *static_cast<instance*>(self);
@@ -230,9 +233,12 @@ void plugin_host::call(void* self, const rai_request* r, rai_call id, rai_op* op
   auto* entry = static_cast<setup::entry*>(self);
   const auto* host = entry->owner->host_;
   try {
-    request copy{std::string(to_view(r->target)),  std::string(to_view(r->method)),
-                 std::string(to_view(r->body)),    std::string(to_view(r->data)),
-                 std::string(to_view(r->context)), r->revision,
+    request copy{std::string(to_view(r->target)),
+                 std::string(to_view(r->method)),
+                 std::string(to_view(r->body)),
+                 std::string(to_view(r->data)),
+                 std::string(to_view(r->context)),
+                 r->revision,
                  r->flags};
     auto made = std::make_unique<served>(entry, host, id, std::move(copy));
     made->ctx.strand_ = std::make_shared<strand>();
@@ -249,9 +255,8 @@ void plugin_host::call(void* self, const rai_request* r, rai_call id, rai_op* op
       on_strand(
           *lane,
           [call, entry] {
-            drive(call, entry->coroutine, [](served* c, status_code s, std::string_view body) {
-              finish(c, s, body);
-            });
+            drive(call, entry->coroutine,
+                  [](served* c, status_code s, std::string_view body) { finish(c, s, body); });
           },
           [call] { finish(call, status_code::resource_exhausted, no_memory_body); });
     } else if (!entry->owner->pool_->submit([call] { run_blocking(call); })) {

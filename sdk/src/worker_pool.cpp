@@ -6,7 +6,9 @@ namespace rustic {
 worker_pool::worker_pool(std::size_t parallel)
     : parallel_(std::clamp<std::size_t>(parallel, 1, threads_max)) {}
 
-worker_pool::~worker_pool() { stop(); }
+worker_pool::~worker_pool() {
+  stop();
+}
 
 bool worker_pool::submit(std::function<void()> job) {
   std::scoped_lock lock(mutex_);
@@ -35,9 +37,8 @@ void worker_pool::work() {
   std::unique_lock lock(mutex_);
   for (bool first = true;; first = false) {
     if (!first) ++idle_;
-    wake_.wait(lock, [&] {
-      return stopping_ ? true : !queue_.empty() && running_ < parallel_ + paused_;
-    });
+    wake_.wait(
+        lock, [&] { return stopping_ ? true : !queue_.empty() && running_ < parallel_ + paused_; });
     --idle_;
     if (queue_.empty()) return;
     auto job = std::move(queue_.front());

@@ -59,7 +59,9 @@ void checks::equal(std::string_view actual, std::string_view expected, std::stri
                      std::string(expected));
 }
 
-int checks::failures() const noexcept { return std::min(failed_, failures_max); }
+int checks::failures() const noexcept {
+  return std::min(failed_, failures_max);
+}
 
 // The host that the plugin sees. Calls that the plugin makes run on threads, joined at the end.
 struct loaded_plugin::host {
@@ -166,8 +168,7 @@ struct loaded_plugin::host {
       if (const auto found = others.find(question.target); found != others.end())
         service = found->second;
     }
-    if (!service)
-      return failed(status_code::not_found, "nobody answers for " + question.target);
+    if (!service) return failed(status_code::not_found, "nobody answers for " + question.target);
     try {
       return service(question);
     } catch (...) {
@@ -190,10 +191,8 @@ struct loaded_plugin::host {
     auto& host = of(me);
     const std::lock_guard lock(host.mutex);
     const auto id = ++host.last_id;
-    host.making[id].thread =
-        std::thread([&host, id, question = host.question_of(*request, parent), seen = *observer] {
-          host.run(id, question, seen);
-        });
+    host.making[id].thread = std::thread([&host, id, question = host.question_of(*request, parent),
+                                          seen = *observer] { host.run(id, question, seen); });
     return id;
   }
   void run(rai_call id, const asked& question, const rai_observer& seen) {
@@ -215,8 +214,7 @@ struct loaded_plugin::host {
       if (flow != RAI_PAUSE) resume(this, id);
       if ((stopped = flow == RAI_STOP)) break;
     }
-    if (stopped)
-      outcome = failed(status_code::cancelled, "the call was cancelled");
+    if (stopped) outcome = failed(status_code::cancelled, "the call was cancelled");
     seen.finish(seen.self, static_cast<rai_status>(outcome.status), to_str(outcome.body));
   }
   static void resume(void* me, rai_call call) {

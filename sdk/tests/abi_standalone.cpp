@@ -3,7 +3,7 @@
 
 RAI_MANIFEST("{\"id\":\"standalone\"}");
 
-int rai_standalone(const rai_host *host);
-int rai_standalone(const rai_host *host) {
+int rai_standalone(const rai_host* host);
+int rai_standalone(const rai_host* host) {
   return RAI_HAS(host, log) ? RAI_OK : RAI_UNIMPLEMENTED;
 }

@@ -16,7 +16,7 @@ constexpr int service_count = 200;
 
 /// A kernel with 200 services that finish at once.
 class world {
-public:
+ public:
   explicit world(int interceptors = 0) {
     const rai_service at_once{sizeof(rai_service), 0, this, &world::finish_at_once};
     for (int i = 0; i < service_count; ++i) {
@@ -48,7 +48,7 @@ public:
 
   kernel k;
 
-private:
+ private:
   static void must(const outcome& done) {
     if (!done.ok()) std::abort();
   }

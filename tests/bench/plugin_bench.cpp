@@ -120,8 +120,8 @@ void list_many(const fs::path& dir, int runs) {
     auto from = clock_type::now();
     const auto found = abi::find_plugins({dir});
     found_ms.push_back(ms_since(from));
-    const auto usable = std::count_if(found.begin(), found.end(),
-                                      [](const auto& one) { return one.usable(); });
+    const auto usable =
+        std::count_if(found.begin(), found.end(), [](const auto& one) { return one.usable(); });
     if (usable != listed_plugins) fail(std::to_string(usable) + " of the plugins are usable");
     rustic::kernel::kernel k;
     abi::loader plugins(k, {});
@@ -170,10 +170,10 @@ struct one_plugin {
       std::string targets;
       for (const auto& entry : one.about.provides)
         targets += (targets.empty() ? "\"" : ",\"") + entry.target() + "\"";
-      return std::optional(
-          abi::stand_in{build / "lib/rustic-ai/plugins/cell.so",
-                        "{\"isolated\":{\"id\":\"" + one.about.id + "\",\"file\":\"" +
-                            image.string() + "\",\"config\":{},\"targets\":[" + targets + "]}}"});
+      return std::optional(abi::stand_in{build / "lib/rustic-ai/plugins/cell.so",
+                                         "{\"isolated\":{\"id\":\"" + one.about.id +
+                                             "\",\"file\":\"" + image.string() +
+                                             "\",\"config\":{},\"targets\":[" + targets + "]}}"});
     };
     return out;
   }

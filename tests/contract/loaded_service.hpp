@@ -17,7 +17,7 @@ namespace rustic::contract {
 // the plugin's calls to others with nothing: for services that need none. Threads: call from any,
 // concurrently. Errors: the constructor throws failure with the plugin's words.
 class loaded_service {
-public:
+ public:
   loaded_service(const std::string& library, std::string_view target, std::string_view config);
   ~loaded_service();
   loaded_service(const loaded_service&) = delete;
@@ -30,7 +30,7 @@ public:
   // As the host does it before it destroys the plugin.
   void stop();
 
-private:
+ private:
   struct pending;
   static void finish(void* self, rai_call call, rai_status status, rai_str body);
   static rai_host make_host(loaded_service* self);

@@ -39,7 +39,8 @@ void use_shell(one_place& here) {
   for (const auto* command :
        {"echo hello", "printf 'out'; exit 3", "printf 'no newline'", "cat nowhere 2>&1; false",
         "printf '\\377\\376 \\303\\244 \\303'", "kill -9 $$", "pwd; echo \"$HOME $LANG\"; umask",
-        "cat", "head -c 300000 /dev/zero | tr '\\0' 'x'", "echo made > made.txt; ls -A", "nosuch_c"})
+        "cat", "head -c 300000 /dev/zero | tr '\\0' 'x'", "echo made > made.txt; ls -A",
+        "nosuch_c"})
     here.tool("shell", {{"command", command}});
   here.tool("shell", {{"command", "printf err >&2"}});
   here.tool("shell", {{"command", "pwd"}, {"workdir", "missing"}});
@@ -111,7 +112,8 @@ struct api {
 };
 constexpr const char* chat_stream =
     "data: {\"id\":\"r\",\"model\":\"m-1\",\"choices\":[{\"delta\":{\"content\":\"Hel\"}}]}\n\n"
-    "data: {\"id\":\"r\",\"choices\":[{\"delta\":{\"content\":\"lo \\u2600\",\"tool_calls\":[{\"index\""
+    "data: {\"id\":\"r\",\"choices\":[{\"delta\":{\"content\":\"lo "
+    "\\u2600\",\"tool_calls\":[{\"index\""
     ":0,\"id\":\"c1\",\"function\":{\"name\":\"add\",\"arguments\":\"{\\\"a\\\"\"}}]}}]}\n\n"
     "data: {\"id\":\"r\",\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{"
     "\"arguments\":\":1}\"}}]},\"finish_reason\":\"tool_calls\"}],\"usage\":{\"prompt_tokens\":7,"
@@ -137,13 +139,16 @@ const api apis[] = {
     {"google",
      "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hel\"}],\"role\":\"model\"}}],"
      "\"modelVersion\":\"m-1\",\"responseId\":\"r\"}\r\n\r\n"
-     "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"lo \\u2600\"}],\"role\":\"model\"},"
+     "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"lo "
+     "\\u2600\"}],\"role\":\"model\"},"
      "\"finishReason\":\"STOP\"}],\"usageMetadata\":{\"promptTokenCount\":7,"
      "\"candidatesTokenCount\":3}}\r\n\r\n",
      "text/event-stream"},
     {"ollama",
-     "{\"model\":\"m-1\",\"message\":{\"role\":\"assistant\",\"content\":\"Hello \\u2600\"},\"done\":"
-     "false}\n{\"model\":\"m-1\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,"
+     "{\"model\":\"m-1\",\"message\":{\"role\":\"assistant\",\"content\":\"Hello "
+     "\\u2600\"},\"done\":"
+     "false}\n{\"model\":\"m-1\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":"
+     "true,"
      "\"done_reason\":\"stop\",\"prompt_eval_count\":7,\"eval_count\":3}\n",
      "application/x-ndjson"},
     {"line-model",
@@ -232,15 +237,15 @@ void configure_turns(one_place& here, const char* backend) {
   here.options.providers["fake"] = scripted(steps);
   here.options.providers["none"] =
       json::object{{"type", "openai"}, {"base_url", "http://127.0.0.1:1/v1"}, {"model", "m"}};
-  here.options.agents.push_back(json::object{
-      {"name", "tester"}, {"provider", "fake"}, {"system_prompt", "Be brief."}});
-  here.options.agents.push_back(json::object{
-      {"name", "poor"}, {"provider", "none"}, {"fallback", json::array{"fake"}}});
+  here.options.agents.push_back(
+      json::object{{"name", "tester"}, {"provider", "fake"}, {"system_prompt", "Be brief."}});
+  here.options.agents.push_back(
+      json::object{{"name", "poor"}, {"provider", "none"}, {"fallback", json::array{"fake"}}});
   here.options.resilience = json::object{{"retries", 0}};
   here.options.storage = json::object{{"backend", backend}};
   here.options.permissions =
-      json::object{{"mode", "default"}, {"rules", json::array{json::object{
-                                            {"tool", "hello"}, {"decision", "deny"}}}}};
+      json::object{{"mode", "default"},
+                   {"rules", json::array{json::object{{"tool", "hello"}, {"decision", "deny"}}}}};
   here.options.recorder =
       json::object{{"mode", "record"}, {"file", (here.home() / "w/run.jsonl").string()}};
   here.section("recorder")["cell"] =
@@ -248,12 +253,11 @@ void configure_turns(one_place& here, const char* backend) {
 }
 
 void take_turns(one_place& here) {
-  here.rt().services().provide("rustic.ask/default",
-                               [&here](auto, const json::object& body, std::string_view caller) {
-                                 here.note_aside("asked by " + std::string(caller) + ": " +
-                                                 json::serialize(body));
-                                 return R"({"answer":"once"})";
-                               });
+  here.rt().services().provide(
+      "rustic.ask/default", [&here](auto, const json::object& body, std::string_view caller) {
+        here.note_aside("asked by " + std::string(caller) + ": " + json::serialize(body));
+        return R"({"answer":"once"})";
+      });
   const auto talk = [&](const char* method, json::object body) {
     return here.ask("rustic.conversation/default", method, body);
   };
@@ -296,11 +300,7 @@ void use_examples(one_place& here) {
   CHECK(here.ask("rustic.agent/brief", "turn", turn).ok());
   turn["provider"] = "nobody";
   here.ask("rustic.agent/brief", "turn", turn);
-  REQUIRE(here.rt()
-              .kernel()
-              .names()
-              .intercept("rustic.tool/hello_c", 1, "call-budget", true)
-              .ok());
+  REQUIRE(here.rt().kernel().names().intercept("rustic.tool/hello_c", 1, "call-budget", true).ok());
   for (int i = 0; i < 4; ++i) here.tool("hello_c", {}, {{"session", "s"}});
   here.tool("hello_c", {}, {{"session", "other"}});
 }
@@ -315,8 +315,7 @@ void use_probes(one_place& here) {
       here.ask(target, method, {});
     here.ask(target, "ask", {{"target", "rustic.test/raw"}, {"method", "echo"}, {"count", 3}});
     here.ask(target, "ask", {{"target", "rustic.test/nobody"}});
-    here.ask(target, "pass",
-             {{"target", "rustic.test/co"}, {"method", "emit"}, {"count", 2000}});
+    here.ask(target, "pass", {{"target", "rustic.test/co"}, {"method", "emit"}, {"count", 2000}});
     here.ask(target, "emit", {{"count", 100'000}}, {}, 3);
   }
   here.ask("rustic.test/raw", "stream", {{"count", 5000}});
@@ -345,7 +344,8 @@ std::vector<conversation_with> everything() {
     out.push_back({std::string("turns: ") + backend,
                    {"agent", "conversation", "permission", "recorder", "resilience", "openai",
                     "http", "fake-provider", backend},
-                   [=](one_place& here) { configure_turns(here, backend); }, take_turns});
+                   [=](one_place& here) { configure_turns(here, backend); },
+                   take_turns});
   }
   for (const auto& of : apis)
     out.push_back({std::string("provider: ") + of.type,
@@ -353,8 +353,7 @@ std::vector<conversation_with> everything() {
                    [&](one_place& here) {
                      here.options.resilience = json::object{{"retries", 0}};
                      here.options.providers[of.type] = json::object{
-                         {"type", of.type}, {"model", "m"},
-                         {"base_url", here.server().base_url()}};
+                         {"type", of.type}, {"model", "m"}, {"base_url", here.server().base_url()}};
                    },
                    [&](one_place& here) { use_provider(here, of); }});
   return out;

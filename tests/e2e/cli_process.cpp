@@ -265,8 +265,7 @@ const std::vector<std::string>& result_members() {
   static const std::vector<std::string> members{
       "schema_version", "session_id",    "agent",       "provider",   "model",
       "text",           "finish_reason", "rounds",      "tool_calls", "permission_denials",
-      "usage",          "cost_usd",      "duration_ms", "error",
-      "usage_by_model"};
+      "usage",          "cost_usd",      "duration_ms", "error",      "usage_by_model"};
   return members;
 }
 }  // namespace rustic::e2e

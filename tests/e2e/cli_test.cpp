@@ -43,9 +43,8 @@ void check_json(const ended& end, bool failed) {
 
 void check_stream(const ended& end, bool failed) {
   static const std::set<std::string, std::less<>> types{
-      "session",     "text",  "reasoning",  "tool_call", "tool_output",
-      "tool_result", "usage", "permission", "notice",    "error",
-      "done"};
+      "session", "text",       "reasoning", "tool_call", "tool_output", "tool_result",
+      "usage",   "permission", "notice",    "error",     "done"};
   CAPTURE(end.out);
   CAPTURE(end.err);
   const auto lines = end.lines();

@@ -193,8 +193,9 @@ TEST_CASE("doctor: a service that lists nothing is asked for one token") {
 
 TEST_CASE("doctor: a broken configuration, a missing key, a missing type: exit status 3") {
   three w;
-  w.configure("typo = 1\n[providers.one]\ntype = \"nothing\"\n[providers.two]\ntype = \"openai\"\n"
-              "api_key = \"env:NOT_SET_ANYWHERE\"\n[defaults]\nprovider = \"two\"\n");
+  w.configure(
+      "typo = 1\n[providers.one]\ntype = \"nothing\"\n[providers.two]\ntype = \"openai\"\n"
+      "api_key = \"env:NOT_SET_ANYWHERE\"\n[defaults]\nprovider = \"two\"\n");
   const auto end = rustic_ai(w, {"doctor"});
   CAPTURE(end.out);
   CHECK(end.status == 3);

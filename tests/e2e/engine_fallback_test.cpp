@@ -39,7 +39,9 @@ struct two_providers : engine_world {
   }
 };
 
-json::object used(int input) { return {{"input_tokens", input}, {"output_tokens", 1}}; }
+json::object used(int input) {
+  return {{"input_tokens", input}, {"output_tokens", 1}};
+}
 }  // namespace
 
 TEST_CASE("what a broken answer has cost counts, at the price of who gave it") {
@@ -108,9 +110,8 @@ TEST_CASE("what stands in has a smaller window: older messages are left out for 
 
 TEST_CASE("tools that have run are not run again, whoever goes on") {
   const json::object change{
-      {"tool_calls",
-       json::array{json::object{
-           {"id", "c1"}, {"name", "change"}, {"arguments", R"({"word":"once"})"}}}}};
+      {"tool_calls", json::array{json::object{
+                         {"id", "c1"}, {"name", "change"}, {"arguments", R"({"word":"once"})"}}}}};
   two_providers w({change, failing("overloaded")}, {change, saying("Done.")});
   runtime::runtime rt(w.options);
   const auto end = w.turn(rt, w.session(rt), "Go");

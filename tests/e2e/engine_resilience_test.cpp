@@ -31,7 +31,9 @@ reply failing(status_code status, std::string_view kind, std::int64_t retry_afte
   if (retry_after_ms > 0) body["retry_after_ms"] = retry_after_ms;
   return {status, json::serialize(body)};
 }
-reply overloaded() { return failing(status_code::unavailable, "overloaded"); }
+reply overloaded() {
+  return failing(status_code::unavailable, "overloaded");
+}
 reply limited(std::int64_t wait_ms) {
   return failing(status_code::resource_exhausted, "rate_limit", wait_ms);
 }
@@ -163,8 +165,8 @@ TEST_CASE("waits are taken from the timer and told, and the budget is the turn's
 }
 
 TEST_CASE("a circuit opens, is told and shown, and after its time one of many calls tries") {
-  world w({{"retries", 0}, {"circuit_failures", 2}, {"circuit_cooldown", "10s"},
-           {"turn_wait", "0s"}});
+  world w(
+      {{"retries", 0}, {"circuit_failures", 2}, {"circuit_cooldown", "10s"}, {"turn_wait", "0s"}});
   auto& rt = w.start();
   w.replies["a"] = {overloaded(), overloaded()};
   CHECK_FALSE(w.ask("a", {}, "t1").ok());
@@ -178,8 +180,7 @@ TEST_CASE("a circuit opens, is told and shown, and after its time one of many ca
     const auto shown = rt.call("rustic.resilience/default", "status", {});
     return json::serialize(array_or_empty(shown, "circuits"));
   };
-  CHECK(circuits() ==
-        R"([{"target":"a/m","state":"open","failures":2,"retry_in_ms":10000}])");
+  CHECK(circuits() == R"([{"target":"a/m","state":"open","failures":2,"retry_in_ms":10000}])");
   REQUIRE(w.news.size() == 1);
   CHECK(w.news[0].find("rustic.resilience.circuit") == 0);
   CHECK(w.news[0].find("\"state\":\"open\"") != std::string::npos);
@@ -273,8 +274,9 @@ TEST_CASE("a tool is called again when it is idempotent and was unavailable, not
   world w;
   auto& rt = w.start();
   const auto call = [&](const char* name) {
-    return rt.start("rustic.tool/" + std::string(name), "call",
-                    {{"id", "1"}, {"arguments", json::object()}}, {{"permission_mode", "bypass"}})
+    return rt
+        .start("rustic.tool/" + std::string(name), "call",
+               {{"id", "1"}, {"arguments", json::object()}}, {{"permission_mode", "bypass"}})
         ->result();
   };
   const reply away{status_code::unavailable, R"({"message":"away","retry_after_ms":500})"};
@@ -295,7 +297,9 @@ TEST_CASE("a tool is called again when it is idempotent and was unavailable, not
 }
 
 TEST_CASE("many turns side by side, with servers that come and go") {
-  world w({{"retries", 1}, {"circuit_failures", 3}, {"circuit_cooldown", "1s"},
+  world w({{"retries", 1},
+           {"circuit_failures", 3},
+           {"circuit_cooldown", "1s"},
            {"fallback", json::array{"b"}}});
   w.start();
   constexpr int turns = 8, requests = 40;
@@ -321,7 +325,8 @@ TEST_CASE("many turns side by side, with servers that come and go") {
   CHECK(good > 0);
 }
 
-TEST_CASE("the program's timer waits no less than it was asked for, and any wait can be cancelled") {
+TEST_CASE(
+    "the program's timer waits no less than it was asked for, and any wait can be cancelled") {
   engine_world w((json::array()));
   runtime::runtime rt(w.options);
   const auto now = [&] { return int_or(rt.call("rustic.timer/default", "now", {}), "now_ms"); };

@@ -299,9 +299,10 @@ TEST_CASE("a provider's error passes through with what was done before it") {
 }
 
 TEST_CASE("an answer in the wrong form is asked for once more, and only once") {
-  const auto format = json::parse(R"({"response_format":{"type":"json_schema","name":"city","schema":
+  const auto format =
+      json::parse(R"({"response_format":{"type":"json_schema","name":"city","schema":
       {"type":"object","properties":{"name":{"type":"string"}},"required":["name"]}}})")
-                          .as_object();
+          .as_object();
   engine_world w({says("Rome"), says("```json\n{\"name\":\"Rome\"}\n```"), says("Oslo"),
                   says("{\"name\":1}"), says("Done.")});
   runtime::runtime rt(w.options);

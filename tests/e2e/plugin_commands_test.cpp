@@ -45,8 +45,12 @@ fs::path version_of(const place& w, const fs::path& file, int number) {
   w.write(out, bytes_of(file) + "version " + std::to_string(number));
   return out;
 }
-fs::path user_plugins(const place& w) { return w.home() / ".local/lib/rustic-ai/plugins"; }
-fs::path ledger(const place& w) { return w.home() / ".local/state/rustic-ai/plugins.json"; }
+fs::path user_plugins(const place& w) {
+  return w.home() / ".local/lib/rustic-ai/plugins";
+}
+fs::path ledger(const place& w) {
+  return w.home() / ".local/state/rustic-ai/plugins.json";
+}
 
 json::object info(const place& w, const std::string& id) {
   return succeeded(w, {"plugin", "info", id, "-o", "json"}).object();
@@ -127,7 +131,8 @@ TEST_CASE("install does not take another plugin's place unless it is told to") {
   succeeded(w, {"plugin", "install", "--force", hello_file.string()});
   CHECK(bytes_of(user_plugins(w) / "hello-c.so") == bytes_of(hello_file));
   // One of the program's own.
-  const auto files = fs::path(RUSTIC_AI).parent_path().parent_path() / "lib/rustic-ai/plugins/files.so";
+  const auto files =
+      fs::path(RUSTIC_AI).parent_path().parent_path() / "lib/rustic-ai/plugins/files.so";
   CHECK(contains(failed(w, {"plugin", "install", files.string()}, 3).err, "of the program itself"));
   succeeded(w, {"plugin", "install", "-f", files.string()});
   const auto list = succeeded(w, {"plugin", "list", "-o", "json"}).object();

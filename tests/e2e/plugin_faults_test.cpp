@@ -21,8 +21,12 @@ std::string bytes_of(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
 }
-fs::path user_plugins(const place& w) { return w.home() / ".local/lib/rustic-ai/plugins"; }
-fs::path ledger(const place& w) { return w.home() / ".local/state/rustic-ai/plugins.json"; }
+fs::path user_plugins(const place& w) {
+  return w.home() / ".local/lib/rustic-ai/plugins";
+}
+fs::path ledger(const place& w) {
+  return w.home() / ".local/state/rustic-ai/plugins.json";
+}
 
 std::string changed(std::string bytes, std::string_view from, std::string_view to) {
   const auto at = bytes.find(from);
@@ -74,46 +78,45 @@ TEST_CASE("each plugin command ends with the status that the table of exit statu
   fs::create_directory(w.work() / "taken");
   const auto shipped =
       (fs::path(RUSTIC_AI).parent_path().parent_path() / "lib/rustic-ai/plugins/files.so").string();
-  check_rows(
-      w, {
-             {2, {}, "subcommand"},
-             {2, {"frobnicate"}, ""},
-             {2, {"info"}, "id"},
-             {2, {"list", "--output", "xml"}, "xml"},
-             {2, {"install", "nowhere.so"}, "there is no file nowhere.so"},
-             {2, {"install", "empty"}, "there is no plugin in empty"},
-             {3, {"install", "text.so"}, "not an ELF file"},
-             {3, {"install", "cut.so"}, "installing cut.so: "},
-             {3, {"install", "foreign.so"}, "contract"},
-             {3, {"install", shipped}, "of the program itself"},
-             {0, {"install", hello}, "Installed hello-c 1.0.0"},
-             {0, {"install", hello}, "Installed hello-c 1.0.0"},  // and again
-             {2, {"info", "nobody"}, "there is no plugin \"nobody\""},
-             {2, {"remove", "nobody"}, "there is no plugin \"nobody\""},
-             {2, {"remove", "shell"}, "is not in your plugin directory"},
-             {2, {"enable", "nobody"}, "there is no plugin \"nobody\""},
-             {2, {"disable", "nobody"}, "there is no plugin \"nobody\""},
-             {2, {"reload", "nobody"}, "there is no plugin \"nobody\""},
-             {0, {"disable", "hello-c"}, "hello-c is switched off"},
-             {0, {"disable", "hello-c"}, "hello-c is switched off"},
-             {3, {"reload", "hello-c"}, "switched off"},
-             {0, {"enable", "hello-c"}, "hello-c is switched on"},
-             {0, {"reload", "hello-c"}, "hello-c 1.0.0"},
-             {0, {"list"}, "hello-c"},
-             {0, {"info", "hello-c"}, "in a process of its own"},
-             {0, {"doctor"}, "Nothing keeps plugins from working."},
-             {2, {"validate", "nowhere.so"}, "nowhere.so: No such file"},
-             {2, {"validate", "taken"}, "taken: not a file"},
-             {2, {"validate", hello, "--only", "nonsense"}, "no check is named nonsense"},
-             {2, {"validate", hello, "--strictness", "11"}, "11"},
-             {0, {"validate", hello, "--only", "static,manifest"}, "hello-c 1.0.0: "},
-             {2, {"new", "taken"}, "taken exists already"},
-             {2, {"new", "Bad_Name"}, "is no name for one"},
-             {2, {"new", "--kind", "policy", "--lang", "c", "mine"}, "no template"},
-             {0, {"new", "mine"}, "cmake"},
-             {0, {"remove", "hello-c"}, "Removed "},
-             {2, {"remove", "hello-c"}, "there is no plugin \"hello-c\""},
-         });
+  check_rows(w, {
+                    {2, {}, "subcommand"},
+                    {2, {"frobnicate"}, ""},
+                    {2, {"info"}, "id"},
+                    {2, {"list", "--output", "xml"}, "xml"},
+                    {2, {"install", "nowhere.so"}, "there is no file nowhere.so"},
+                    {2, {"install", "empty"}, "there is no plugin in empty"},
+                    {3, {"install", "text.so"}, "not an ELF file"},
+                    {3, {"install", "cut.so"}, "installing cut.so: "},
+                    {3, {"install", "foreign.so"}, "contract"},
+                    {3, {"install", shipped}, "of the program itself"},
+                    {0, {"install", hello}, "Installed hello-c 1.0.0"},
+                    {0, {"install", hello}, "Installed hello-c 1.0.0"},  // and again
+                    {2, {"info", "nobody"}, "there is no plugin \"nobody\""},
+                    {2, {"remove", "nobody"}, "there is no plugin \"nobody\""},
+                    {2, {"remove", "shell"}, "is not in your plugin directory"},
+                    {2, {"enable", "nobody"}, "there is no plugin \"nobody\""},
+                    {2, {"disable", "nobody"}, "there is no plugin \"nobody\""},
+                    {2, {"reload", "nobody"}, "there is no plugin \"nobody\""},
+                    {0, {"disable", "hello-c"}, "hello-c is switched off"},
+                    {0, {"disable", "hello-c"}, "hello-c is switched off"},
+                    {3, {"reload", "hello-c"}, "switched off"},
+                    {0, {"enable", "hello-c"}, "hello-c is switched on"},
+                    {0, {"reload", "hello-c"}, "hello-c 1.0.0"},
+                    {0, {"list"}, "hello-c"},
+                    {0, {"info", "hello-c"}, "in a process of its own"},
+                    {0, {"doctor"}, "Nothing keeps plugins from working."},
+                    {2, {"validate", "nowhere.so"}, "nowhere.so: No such file"},
+                    {2, {"validate", "taken"}, "taken: not a file"},
+                    {2, {"validate", hello, "--only", "nonsense"}, "no check is named nonsense"},
+                    {2, {"validate", hello, "--strictness", "11"}, "11"},
+                    {0, {"validate", hello, "--only", "static,manifest"}, "hello-c 1.0.0: "},
+                    {2, {"new", "taken"}, "taken exists already"},
+                    {2, {"new", "Bad_Name"}, "is no name for one"},
+                    {2, {"new", "--kind", "policy", "--lang", "c", "mine"}, "no template"},
+                    {0, {"new", "mine"}, "cmake"},
+                    {0, {"remove", "hello-c"}, "Removed "},
+                    {2, {"remove", "hello-c"}, "there is no plugin \"hello-c\""},
+                });
   CHECK(run(w, {"plugin", "validate", (w.work() / "text.so").string()}).status == 1);
   w.write(user_plugins(w) / "text.so", "no plugin");
   CHECK(run(w, {"plugin", "doctor"}).status == 3);
@@ -185,8 +188,7 @@ TEST_CASE("a full disk leaves the old file, and nothing half written") {
   const auto next = w.work() / "next.so";
   w.write(next, bytes_of(hello_file) + "version 2");
   const auto known = bytes_of(ledger(w));
-  const auto end =
-      in_shell(w, "ulimit -f 4; ", "plugin install " + next.string());
+  const auto end = in_shell(w, "ulimit -f 4; ", "plugin install " + next.string());
   CAPTURE(end.err);
   CHECK(end.status == 1);
   CHECK(contains(end.err, "rustic-ai: writing "));

@@ -1,4 +1,5 @@
-// tests/e2e/repl_signals_test.cpp - interruptions, sizes and endings of the conversation in a terminal.
+// tests/e2e/repl_signals_test.cpp - interruptions, sizes and endings of the conversation in a
+// terminal.
 #include <dirent.h>
 #include <doctest/doctest.h>
 #include <signal.h>
@@ -47,8 +48,7 @@ long voluntary_switches(pid_t pid) {
 }
 
 long resident_kib(pid_t pid) {
-  return std::atol(
-      status_line("/proc/" + std::to_string(pid) + "/status", "VmRSS").c_str());
+  return std::atol(status_line("/proc/" + std::to_string(pid) + "/status", "VmRSS").c_str());
 }
 }  // namespace
 
@@ -232,8 +232,11 @@ TEST_CASE("a question takes no key from before it, and goes away when its time i
 }
 
 TEST_CASE("60 columns, and a terminal that is resized while a line is typed") {
-  repl_world w({step::calling("shell", R"({"command":"echo a long command line that has to be cut to fit into the terminal"})"),
-                step::saying("Done.")});
+  repl_world w(
+      {step::calling(
+           "shell",
+           R"({"command":"echo a long command line that has to be cut to fit into the terminal"})"),
+       step::saying("Done.")});
   w.with.columns = 60;
   w.with.rows = 20;
   w.configure("[permissions]\nmode = \"bypass\"\n");

@@ -70,17 +70,21 @@ TEST_CASE("once is asked again; a denial's reason reaches the model") {
   t.send("n");
   at = t.wait_for("Why not?", at);
   REQUIRE(at != npos);
-  t.send("use the bl\xC3\xBC" "e file\r");
+  t.send(
+      "use the bl\xC3\xBC"
+      "e file\r");
   REQUIRE(t.wait_for("Understood.", at) != npos);
   const auto requests = w.server.requests();
   REQUIRE(requests.size() == 3);
-  CHECK(has(requests[2].body, "use the bl\xC3\xBC" "e file"));
+  CHECK(has(requests[2].body,
+            "use the bl\xC3\xBC"
+            "e file"));
   CHECK(t.shows("failed"));
 }
 
 TEST_CASE("allowed for the project holds in the next run") {
-  repl_world w({shell("touch one"), step::saying("First."), shell("touch one"),
-                step::saying("Second.")});
+  repl_world w(
+      {shell("touch one"), step::saying("First."), shell("touch one"), step::saying("Second.")});
   auto& t = w.at_prompt();
   t.send("go\r");
   auto at = t.wait_for("Press y");
@@ -294,7 +298,9 @@ TEST_CASE("without a model: the lines that set one up, the demo, then the prompt
 
 TEST_CASE("the output of a tool cannot control the terminal") {
   auto said = step::saying("");
-  said.text = {"answer \x1b", "]0;title\x07 and \x1b[31mred\xC2\x9b" "5m."};
+  said.text = {"answer \x1b",
+               "]0;title\x07 and \x1b[31mred\xC2\x9b"
+               "5m."};
   repl_world w({shell("printf 'a\\033[2Jb\\033]0;evil\\007c\\rd\\n'"), said});
   w.configure("[permissions]\nmode = \"bypass\"\n");
   auto& t = w.at_prompt();

@@ -71,5 +71,7 @@ struct repl_world {
   std::unique_ptr<pty_program> terminal;
 };
 
-inline bool has(std::string_view text, std::string_view part) { return text.find(part) != npos; }
+inline bool has(std::string_view text, std::string_view part) {
+  return text.find(part) != npos;
+}
 }  // namespace rustic::e2e

@@ -173,9 +173,8 @@ TEST_CASE("from one dialect to another in the middle of a turn: the tool's resul
             R"({"type":"content_block_start","index":1,"content_block":)"
             R"({"type":"tool_use","id":"toolu_1","name":"files_list","input":{}}})") +
       event("content_block_stop", R"({"type":"content_block_stop","index":1})") +
-      event("message_delta",
-            R"({"type":"message_delta","delta":{"stop_reason":"tool_use"},)"
-            R"("usage":{"output_tokens":9}})") +
+      event("message_delta", R"({"type":"message_delta","delta":{"stop_reason":"tool_use"},)"
+                             R"("usage":{"output_tokens":9}})") +
       event("message_stop", R"({"type":"message_stop"})");
   auto busy = fakes::step::failing(
       529, R"({"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}})");
@@ -185,10 +184,13 @@ TEST_CASE("from one dialect to another in the middle of a turn: the tool's resul
   const auto root = one.base_url().substr(0, one.base_url().rfind("/v1"));
   place w;
   w.environment["TEST_KEY"] = planted_key;
-  w.configure("fallback = [\"two/other-model\"]\n[providers.one]\ntype = \"anthropic\"\n"
-              "base_url = \"" + root + "\"\napi_key = \"env:TEST_KEY\"\nmodel = \"thinker\"\n"
-              "[providers.two]\ntype = \"openai\"\nbase_url = \"" + two.base_url() +
-              "\"\nmodel = \"m2\"\n[resilience]\nbackoff = \"1ms\"\nretries = 1\n");
+  w.configure(
+      "fallback = [\"two/other-model\"]\n[providers.one]\ntype = \"anthropic\"\n"
+      "base_url = \"" +
+      root +
+      "\"\napi_key = \"env:TEST_KEY\"\nmodel = \"thinker\"\n"
+      "[providers.two]\ntype = \"openai\"\nbase_url = \"" +
+      two.base_url() + "\"\nmodel = \"m2\"\n[resilience]\nbackoff = \"1ms\"\nretries = 1\n");
   w.write(w.work() / "found.txt", "x");
   const auto end = run(w, {"chat", "--output", "json", "What is here?"});
   CAPTURE(end.out);
@@ -296,8 +298,7 @@ TEST_CASE("Ctrl-C ends a wait at once") {
   launch how;
   how.arguments = {"chat", "Hi"};
   cli_process program(w, how);
-  REQUIRE(program.read_until(
-      [](const ended& so_far) { return contains(so_far.err, "again in"); }));
+  REQUIRE(program.read_until([](const ended& so_far) { return contains(so_far.err, "again in"); }));
   program.signal(SIGINT);
   const auto end = program.wait(5000);
   CHECK(end.in_time);

@@ -1,4 +1,5 @@
-// tests/e2e/turn_test.cpp - turns through the whole runtime: real plugins, a fake model on loopback.
+// tests/e2e/turn_test.cpp - turns through the whole runtime: real plugins, a fake model on
+// loopback.
 #include <doctest/doctest.h>
 #include <stdlib.h>
 
@@ -94,8 +95,7 @@ TEST_CASE("tools of plugins in C and C++ are offered, called and answered") {
   REQUIRE(calls.size() == 2);
   CHECK(text_or(calls[0].as_object(), "output") == "Hello, Ada!");
   CHECK(text_or(calls[1].as_object(), "output") == "Hello from C!");
-  const auto history =
-      rt.call("rustic.conversation/default", "history", {{"id", session}});
+  const auto history = rt.call("rustic.conversation/default", "history", {{"id", session}});
   CHECK(array_or_empty(history, "messages").size() == 4);
 }
 
@@ -156,8 +156,9 @@ TEST_CASE("a shell command that a rule allows runs in the workspace") {
 }
 
 TEST_CASE("errors of the server keep what was said and say what to do") {
-  world w({{fakes::step::failing(401, R"({"error":{"message":"bad key","code":"invalid_api_key"}})")},
-           {}});
+  world w(
+      {{fakes::step::failing(401, R"({"error":{"message":"bad key","code":"invalid_api_key"}})")},
+       {}});
   runtime::runtime rt(w.options);
   const auto session = w.session(rt);
   const auto result = w.turn(rt, session, "Hi");

@@ -78,7 +78,7 @@ std::string hex(std::size_t number) {
 
 // A gzip stream that can be read as far as it was written.
 class model_server::connection::deflater {
-public:
+ public:
   deflater() {
     if (deflateInit2(&state_, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
       throw std::runtime_error("fake model: gzip does not start");
@@ -102,7 +102,7 @@ public:
     return out;
   }
 
-private:
+ private:
   z_stream state_{};
 };
 

@@ -13,7 +13,7 @@ namespace rustic::fakes {
 // Owns the socket, which must not block. Used by one thread; ends early when stop_event is
 // readable.
 class model_server::connection {
-public:
+ public:
   connection(int socket, int stop_event, int release_event);
   ~connection();
   connection(const connection&) = delete;
@@ -28,7 +28,7 @@ public:
   bool answer_otherwise(received_request& request, const boost::json::array& models);
   void close();
 
-private:
+ private:
   enum class waited { ready, timeout, stopped, gone };
   class deflater;
 

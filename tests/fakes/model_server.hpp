@@ -42,7 +42,7 @@ struct received_request {
 // Serves from its construction until stop. One thread for each connection, all joined by stop.
 // Threads: everything from any thread.
 class model_server {
-public:
+ public:
   struct options {
     std::uint16_t port = 0;     // 0: the system chooses
     std::string requests_file;  // each finished request as one line of JSON; empty: none
@@ -76,7 +76,7 @@ public:
   // Closes everything and joins. The records stay.
   void stop();
 
-private:
+ private:
   class connection;
   struct running;
 

@@ -27,7 +27,7 @@ namespace json = boost::json;
 
 // A client with nothing between it and the socket.
 class client {
-public:
+ public:
   explicit client(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -121,7 +121,7 @@ public:
   }
   int last_errno = 0;
 
-private:
+ private:
   int socket_;
   std::string in_;
 };

@@ -9,7 +9,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t bytes) {
   using namespace rustic;
   agent::tool_catalogue tools;
-  tools.add("edit", R"({"parameters":{"type":"object","required":["path"],"additionalProperties":false,
+  tools.add("edit",
+            R"({"parameters":{"type":"object","required":["path"],"additionalProperties":false,
     "properties":{"path":{"type":"string"},"count":{"type":"integer","minimum":1},
     "edits":{"type":"array","items":{"type":"object","properties":{"old":{"type":"string"}}}}}}})");
   json::object part{{"type", "tool_call"}, {"id", "1"}, {"name", "edit"}};

@@ -58,7 +58,7 @@ bool any_type(const json::value& type, const Accept& accept) {
 }
 
 class walker {
-public:
+ public:
   walker(const json::value& root, std::vector<finding>& out, bool whole)
       : root_(root), out_(out), whole_(whole) {}
 
@@ -89,7 +89,7 @@ public:
           value((*list)[i], items, join(key, i), depth + 1);
   }
 
-private:
+ private:
   void add(const std::string& key, std::string message, severity level = severity::error) {
     if (out_.size() < problems_max) out_.push_back({level, key, std::move(message)});
   }

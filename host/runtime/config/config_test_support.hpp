@@ -10,7 +10,7 @@
 
 namespace rustic::config {
 class test_place {
-public:
+ public:
   test_place() {
     std::string name = (std::filesystem::temp_directory_path() / "rustic-config-XXXXXX").string();
     home_ = mkdtemp(name.data());
@@ -40,7 +40,7 @@ public:
   surroundings around() const { return {{}, home_, home_}; }
   load_request request() const { return {around(), {}, {}, false}; }
 
-private:
+ private:
   std::filesystem::path put(const std::string& file, std::string_view text,
                             std::ios::openmode mode) const {
     std::filesystem::create_directories((home_ / file).parent_path());

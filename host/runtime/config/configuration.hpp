@@ -40,7 +40,7 @@ struct explanation {
 // One loaded configuration. A value: copy it, keep it, load another when a file has changed. Not
 // safe for writing from one thread while another reads.
 class configuration {
-public:
+ public:
   // Never throws for anything a file, a variable or a flag says: see problems().
   static configuration load(const load_request& request);
 
@@ -68,7 +68,7 @@ public:
   // Secrets of providers that cannot be had now; nothing is run. For a check, not for each start.
   std::vector<problem> check_secrets() const;
 
-private:
+ private:
   void add_file(const std::filesystem::path& file, const std::string& name, bool required);
   void add_directory(const std::filesystem::path& directory, const std::string& name);
   void add_project();

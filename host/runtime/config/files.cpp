@@ -18,7 +18,7 @@ constexpr auto lock_wait = std::chrono::seconds(5);
 constexpr auto lock_pause = std::chrono::milliseconds(20);
 
 class descriptor {
-public:
+ public:
   explicit descriptor(int fd) : fd_(fd) {}
   ~descriptor() {
     if (fd_ >= 0) ::close(fd_);
@@ -28,7 +28,7 @@ public:
   int get() const { return fd_; }
   int release() { return std::exchange(fd_, -1); }
 
-private:
+ private:
   int fd_;
 };
 

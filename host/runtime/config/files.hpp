@@ -23,13 +23,13 @@ void write_new(const std::filesystem::path& file, std::string_view text, mode_t 
 // Holds an exclusive lock on a directory while it lives; it is made when missing. Waits at most
 // five seconds, then throws failure(UNAVAILABLE).
 class directory_lock {
-public:
+ public:
   explicit directory_lock(const std::filesystem::path& directory);
   ~directory_lock();
   directory_lock(const directory_lock&) = delete;
   directory_lock& operator=(const directory_lock&) = delete;
 
-private:
+ private:
   int fd_;
 };
 }  // namespace rustic::config

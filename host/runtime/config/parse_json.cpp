@@ -12,7 +12,7 @@ using detail::syntax_error;
 
 // Walks over text that is known to be JSON.
 class place_finder {
-public:
+ public:
   place_finder(std::string_view text, document& out) : text_(text), out_(out) {}
 
   void value(const std::string& key) {
@@ -32,7 +32,7 @@ public:
         ++at_;
   }
 
-private:
+ private:
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
 
   void space() {

@@ -99,7 +99,7 @@ std::uint32_t line_of_giving_up(std::string_view text) {
 }
 
 class converter {
-public:
+ public:
   explicit converter(document& out) : out_(out) {}
 
   json::object table(const toml::table& node, const std::string& key, std::size_t depth) {
@@ -157,7 +157,7 @@ public:
     return json::string(text.str());
   }
 
-private:
+ private:
   [[noreturn]] static void refuse(const toml::node& node, std::string message) {
     throw syntax_error{node.source().begin.line, node.source().begin.column, std::move(message)};
   }

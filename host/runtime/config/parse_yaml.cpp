@@ -53,7 +53,7 @@ json::value plain(const YAML::Mark& at, const std::string& text) {
 }
 
 class builder : public YAML::EventHandler {
-public:
+ public:
   explicit builder(document& out) : out_(out) {}
 
   void OnDocumentStart(const YAML::Mark&) override {}
@@ -87,7 +87,7 @@ public:
 
   json::value root;
 
-private:
+ private:
   struct level {
     json::value value;
     std::string path;

@@ -54,7 +54,7 @@ secret from_file(std::string_view name, const surroundings& around) {
 }
 
 class descriptor {
-public:
+ public:
   explicit descriptor(int fd = -1) : fd_(fd) {}
   ~descriptor() { reset(); }
   descriptor(const descriptor&) = delete;
@@ -65,14 +65,14 @@ public:
   }
   int get() const { return fd_; }
 
-private:
+ private:
   int fd_;
 };
 
 // A shell in a process group of its own; whatever happens, the group is killed and the shell
 // reaped.
 class shell {
-public:
+ public:
   shell(const std::string& command, const surroundings& around) {
     int out[2], err[2];
     if (::pipe2(out, O_CLOEXEC) != 0) refuse(errno);
@@ -166,7 +166,7 @@ public:
   }
   const std::string& complaint() const { return complaint_; }
 
-private:
+ private:
   [[noreturn]] static void refuse(int cause) {
     throw failure(status_code::unavailable,
                   "cannot run the command of a secret: " + std::generic_category().message(cause));

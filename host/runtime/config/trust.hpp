@@ -10,7 +10,7 @@ namespace rustic::config {
 // edit revokes it. Every call reads the file, and a file that cannot be read trusts nothing. Safe
 // between threads and processes.
 class trust_store {
-public:
+ public:
   explicit trust_store(std::filesystem::path file) : file_(std::move(file)) {}
 
   // `hash` is sha256() of what is trusted. Throw failure when the file cannot be written.
@@ -18,7 +18,7 @@ public:
   void untrust(const std::filesystem::path& project);
   bool is_trusted(const std::filesystem::path& project, std::string_view hash) const;
 
-private:
+ private:
   std::filesystem::path file_;
 };
 

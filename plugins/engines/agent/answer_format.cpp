@@ -35,8 +35,7 @@ answer_format::answer_format(const json::object& response_format) {
   if (type == "json_object") return;
   const auto* schema = find(response_format, "schema");
   if (!schema || !schema->is_object())
-    throw failure(status_code::invalid_argument,
-                  "starting a turn: response_format has no schema",
+    throw failure(status_code::invalid_argument, "starting a turn: response_format has no schema",
                   "give a JSON Schema as the member schema");
   schema_ = json_schema::parse(*schema, "response_format.schema");
   schema_text_ = json::serialize(*schema);

@@ -4,8 +4,8 @@
 #include <cstdint>
 
 namespace rustic::agent {
-inline constexpr int rounds_default = 100;      // requests to the model in one turn
-inline constexpr int tool_calls_default = 500;  // in one turn
+inline constexpr int rounds_default = 100;        // requests to the model in one turn
+inline constexpr int tool_calls_default = 500;    // in one turn
 inline constexpr int parallel_calls_default = 8;  // read-only calls at once
 inline constexpr int parallel_calls_max = 64;
 inline constexpr std::size_t calls_per_answer_max = 64;
@@ -24,7 +24,7 @@ inline constexpr std::size_t window_bytes_min = 4096;
 inline constexpr int repeats_default = 6;  // same call, same result; half of them bring a warning
 inline constexpr int repeats_max = 1000;
 inline constexpr std::size_t models_counted_max = 64;  // of one session, apart
-inline constexpr std::size_t call_id_bytes_max = 64;  // a longer one is replaced
+inline constexpr std::size_t call_id_bytes_max = 64;   // a longer one is replaced
 inline constexpr int lease_takeovers_max = 3;
 inline constexpr std::int64_t tool_timeout_ms_default =
     3'600'000;  // of a call with nobody there to stop it

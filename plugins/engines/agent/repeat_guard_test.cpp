@@ -13,9 +13,9 @@ TEST_CASE("the same call with the same result is warned of, then stopped") {
   repeat_guard guard(repeats_default);
   for (int i = 1; i <= repeats_default; ++i) {
     const auto got = guard.seen("grep", "{\"a\":1}", "nothing");
-    CHECK(got == (i >= repeats_default   ? verdict::stop
+    CHECK(got == (i >= repeats_default       ? verdict::stop
                   : i >= repeats_default / 2 ? verdict::warn
-                                     : verdict::fine));
+                                             : verdict::fine));
   }
 }
 

@@ -256,8 +256,7 @@ task<json::object> turn::generate() {
     system["parts"] = json::array{json::object{{"type", "text"}, {"text", system_text()}}};
     messages.push_back(std::move(system));
     for (const auto& message : messages_) messages.push_back(message);
-    json::object body{
-        {"stream", true}, {"messages", std::move(messages)}, {"options", options_}};
+    json::object body{{"stream", true}, {"messages", std::move(messages)}, {"options", options_}};
     if (!asked_model_.empty()) body["model"] = asked_model_;
     if (auto offered = tools_.for_model(); !offered.empty()) body["tools"] = std::move(offered);
     const auto text = json::serialize(body);

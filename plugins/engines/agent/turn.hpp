@@ -89,8 +89,8 @@ class turn {
   tool_catalogue tools_;
   repeat_guard guard_{repeats_default};
   turn_record record_;
-  spending spent_;             // by this turn
-  json::object metadata_;      // of the session, as the turn found it
+  spending spent_;           // by this turn
+  json::object metadata_;    // of the session, as the turn found it
   json::object options_;     // of the requests to the model
   std::string asked_model_;  // in each of them; who answers may have another name
   int rounds_max_ = 0;

@@ -139,8 +139,7 @@ task<void> turn::run_calls() {
     if (ctx_.cancelled()) throw failure(status_code::cancelled, "the turn was cancelled");
     std::size_t end = at + 1;
     if (calls[at].read_only)
-      while (end < calls.size() && calls[end].read_only &&
-             end - at < agent_->parallel_calls_max)
+      while (end < calls.size() && calls[end].read_only && end - at < agent_->parallel_calls_max)
         ++end;
     started_calls_ = end;
     std::vector<task<outcome>> batch;

@@ -12,8 +12,8 @@ task<void> turn::count(json::object request, json::object usage) {
   request["usage"] = usage;
   request["at_ms"] = now_ms_;
   const auto body = json::serialize(request);
-  const auto told = co_await ctx_.call(
-      {.target = "rustic.price/default", .method = "cost", .body = body});
+  const auto told =
+      co_await ctx_.call({.target = "rustic.price/default", .method = "cost", .body = body});
   std::optional<double> cost_usd;
   if (told.ok()) {
     const auto answer = told.object();

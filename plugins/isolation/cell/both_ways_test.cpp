@@ -296,8 +296,7 @@ TEST_CASE("events between plugins, the registry, and services of its own") {
   world w;
   w.add(test_plugin("hostile"));
   w.b.k.events().subscribe(
-      "hostile.*",
-      [](void* self, rai_str, rai_str) { ++*static_cast<std::atomic<int>*>(self); },
+      "hostile.*", [](void* self, rai_str, rai_str) { ++*static_cast<std::atomic<int>*>(self); },
       &heard);
   w.ask(hostile, "subscribe", R"({"pattern":"news.*"})");
   w.ask(hostile, "subscribe", R"({"pattern":"no*good"})", RAI_INVALID_ARGUMENT);

@@ -37,7 +37,7 @@ void merge_grants(std::vector<grant>& into, const std::vector<grant>& added);
 
 // The grants of the sessions now in use. Threads: one at a time, its owner locks.
 class session_grants {
-public:
+ public:
   // null: nothing is known of that session, its storage has not been read.
   const std::vector<grant>* find(std::string_view session);
   // Merges, so that an answer given while the storage was read is kept.
@@ -47,7 +47,7 @@ public:
   std::vector<grant> unstored(std::string_view session) const;
   std::size_t size() const noexcept { return sessions_.size(); }
 
-private:
+ private:
   struct entry {
     std::vector<grant> grants;
     bool loaded = false;

@@ -16,7 +16,7 @@ namespace rustic::permission {
 // Fails closed: whatever goes wrong inside, the call does not run.
 // Threads: any; calls run side by side. Lives as long as the plugin.
 class policy {
-public:
+ public:
   // Throws failure(INVALID_ARGUMENT) for a configuration that cannot be read.
   policy(const rai_host* host, const json::object& config);
 
@@ -24,7 +24,7 @@ public:
   task<std::string> intercept(context& ctx);
   turn_queue& turns() noexcept { return turns_; }
 
-private:
+ private:
   struct open_call;
 
   task<std::string> judge(context& ctx);

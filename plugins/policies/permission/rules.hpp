@@ -63,7 +63,7 @@ struct verdict {
 };
 
 class rule_set {
-public:
+ public:
   // config: {"mode", "rules", "shell_tools", "edit_tools"}. Throws failure(INVALID_ARGUMENT) that
   // names the rule and the member. The order of rules has no meaning: deny beats ask beats allow.
   explicit rule_set(const json::object& config);
@@ -75,7 +75,7 @@ public:
   mode configured_mode() const noexcept { return mode_; }
   std::size_t size() const noexcept { return rules_.size(); }
 
-private:
+ private:
   struct subject;
   subject look_at(const call_request& call) const;
   bool applies(const rule& one, const call_request& call, const subject& what) const;

@@ -22,14 +22,14 @@ enum class list_end { text, parenthesis, brace };
 // Reads one text. Texts inside it (here-documents, sh -c) get a parser of their own on the same
 // result.
 class parser {
-public:
+ public:
   parser(std::string_view text, shell_command& out, int depth)
       : text_(text), out_(out), depth_(depth) {}
   void parse_all();
   // The text as the inside of double quotes: only its substitutions are looked at.
   void parse_quoted_text();
 
-private:
+ private:
   struct here_document {
     std::string end;
     bool quoted = false;

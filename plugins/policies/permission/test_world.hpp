@@ -57,17 +57,19 @@ struct fake_storage {
 };
 
 class world {
-public:
+ public:
   using question = runtime::host_services::question;
 
   explicit world(const json::object& config = {}, fake_storage* storage = nullptr)
       : kernel_(options()),
         loader_(kernel_,
-                {.configuration = [config](const kernel::abi::manifest&) { return json::serialize(config); },
-                 .log = [this](int level, std::string_view, rai_call, std::string_view text) {
-                   std::scoped_lock lock(mutex_);
-                   if (level >= RAI_LOG_WARN) warnings_.emplace_back(text);
-                 },
+                {.configuration =
+                     [config](const kernel::abi::manifest&) { return json::serialize(config); },
+                 .log =
+                     [this](int level, std::string_view, rai_call, std::string_view text) {
+                       std::scoped_lock lock(mutex_);
+                       if (level >= RAI_LOG_WARN) warnings_.emplace_back(text);
+                     },
                  .generation_directory = std::filesystem::temp_directory_path()}),
         services_(kernel_) {
     timer_.serve(kernel_, [this] { loader_.reap(); });
@@ -209,7 +211,7 @@ public:
   runtime::host_services& services() { return services_; }
   kernel::kernel& kernel() { return kernel_; }
 
-private:
+ private:
   struct fake_tool {
     world* owner;
     std::string name;

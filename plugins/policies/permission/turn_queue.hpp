@@ -16,7 +16,7 @@ namespace rustic::permission {
 // Serves "wait" {"ticket": "N"}: finishes with OK when that ticket is the first of its line.
 // Threads: any. Lives until the plugin is destroyed, after every call has been released.
 class turn_queue {
-public:
+ public:
   explicit turn_queue(const rai_host* host) : host_(host) {}
   turn_queue(const turn_queue&) = delete;
   turn_queue& operator=(const turn_queue&) = delete;
@@ -25,7 +25,7 @@ public:
 
   // A place in the line of one session, from construction to destruction.
   class ticket {
-  public:
+   public:
     // Throws failure(RESOURCE_EXHAUSTED) when max_waiting_questions wait already.
     ticket(turn_queue& queue, std::string_view session);
     ~ticket();
@@ -34,7 +34,7 @@ public:
     bool first() const;
     std::string body() const;  // of the call to make when it is not the first
 
-  private:
+   private:
     turn_queue& queue_;
     std::string session_;
     std::uint64_t number_;
@@ -42,7 +42,7 @@ public:
 
   rai_service service() noexcept;
 
-private:
+ private:
   struct place {
     std::uint64_t number;
     rai_call waiting;  // 0: nobody waits yet

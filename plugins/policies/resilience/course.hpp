@@ -24,7 +24,7 @@ class course {
     circuit_breakers* circuits = nullptr;  // null: none, as for tools
     std::shared_ptr<turn_budget> budget;   // not null
     std::function<double()> random;        // 0 to 1, 1 left out
-    bool waits_long = true;  // for one that asks for it, where no other is left
+    bool waits_long = true;                // for one that asks for it, where no other is left
   };
   enum class act { call, wait, give_up };
   struct step {

@@ -27,11 +27,7 @@ json::object fallback_event(const std::string& from, const std::string& to, cons
   std::string message = to_utf8(from) + ": " + to_utf8(in_words(why));
   if (why.retry_after_ms) message += ", free in " + time_in_words(*why.retry_after_ms);
   message += "; going on with " + to_utf8(to);
-  return {{"type", "notice"},
-          {"about", "fallback"},
-          {"message", std::move(message)},
-          {"from", to_utf8(from)},
-          {"to", to_utf8(to)},
-          {"kind", to_utf8(why.kind)}};
+  return {{"type", "notice"},      {"about", "fallback"}, {"message", std::move(message)},
+          {"from", to_utf8(from)}, {"to", to_utf8(to)},   {"kind", to_utf8(why.kind)}};
 }
 }  // namespace rustic::resilience

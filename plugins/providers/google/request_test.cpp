@@ -204,9 +204,8 @@ TEST_CASE("schemas") {
   CHECK(schema(R"({"type":"object","properties":{"a":{"$ref":"#/$defs/d"},"b":{"enum":["x"]},
     "c":{"enum":[1]}},"$defs":{"d":{"anyOf":[{"type":"null"},{"type":"integer"}]}},
     "additionalProperties":false})",
-               true) ==
-        R"({"type":"OBJECT","properties":{"a":{"nullable":true,"type":"INTEGER"},)"
-        R"("b":{"enum":["x"],"type":"STRING"},"c":{}}} -enum)");
+               true) == R"({"type":"OBJECT","properties":{"a":{"nullable":true,"type":"INTEGER"},)"
+                        R"("b":{"enum":["x"],"type":"STRING"},"c":{}}} -enum)");
   // A tree has no end.
   const std::string tree =
       schema(R"({"type":"object","properties":{"l":{"$ref":"#"},"r":{"$ref":"#"}}})", true);

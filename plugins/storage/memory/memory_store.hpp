@@ -30,11 +30,11 @@ struct memory_reply {
 // Everything of rustic.storage but durability. Owns its data, which ends with it.
 // Threads: execute from any; calls run one after another. Errors: in the reply, nothing is thrown.
 class memory_store final : private operations {
-public:
+ public:
   explicit memory_store(memory_settings settings = {}) : settings_(settings) {}
   memory_reply execute(std::string_view method, std::string_view body) noexcept;
 
-private:
+ private:
   struct message {
     std::string role, parts, metadata;
     std::int64_t created_at_ms = 0;

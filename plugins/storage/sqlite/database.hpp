@@ -17,7 +17,7 @@ namespace rustic::storage {
 
 // What SQLite refused. os_error is errno, or 0.
 class sqlite_error : public std::runtime_error {
-public:
+ public:
   sqlite_error(int code, int os_error, const std::string& text)
       : std::runtime_error(text), code_(code), os_error_(os_error) {}
   int code() const noexcept { return code_ & 0xff; }
@@ -26,7 +26,7 @@ public:
   bool corrupt() const noexcept { return code() == SQLITE_CORRUPT || code() == SQLITE_NOTADB; }
   bool disk_full() const noexcept;
 
-private:
+ private:
   int code_;
   int os_error_;
 };
@@ -42,7 +42,7 @@ struct borrowed {
 // A cached statement in use; given back (reset) when it ends. Text columns live until the next
 // step.
 class statement {
-public:
+ public:
   statement(sqlite3* database, sqlite3_stmt* prepared) noexcept
       : database_(database), prepared_(prepared) {}
   statement(statement&& other) noexcept
@@ -69,7 +69,7 @@ public:
   std::string_view text(int column) const;
   std::optional<std::string> optional_text(int column) const;
 
-private:
+ private:
   void check(int code) const;
   sqlite3* database_;
   sqlite3_stmt* prepared_;
@@ -77,7 +77,7 @@ private:
 
 // An open database file. Threads: one at a time.
 class connection {
-public:
+ public:
   // Opens an existing file for reading and writing. Throws sqlite_error.
   connection(const std::string& path, int busy_timeout_ms);
   connection(const connection&) = delete;
@@ -118,7 +118,7 @@ public:
   void leave_files_alone() noexcept;
   sqlite3* handle() const noexcept { return handle_; }
 
-private:
+ private:
   [[noreturn]] void fail(int code) const;
   sqlite3_stmt* prepare(std::string_view sql);
 

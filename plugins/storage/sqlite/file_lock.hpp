@@ -18,14 +18,14 @@ namespace rustic::storage {
 
 // Shortens the waits of a thread that is to stop. Threads: any.
 class interrupt {
-public:
+ public:
   void raise();
   // When it was raised; nothing while it is not.
   std::optional<std::chrono::steady_clock::time_point> raised_at() const;
   // Sleeps, or returns early when raised.
   void nap(std::chrono::microseconds duration);
 
-private:
+ private:
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::optional<std::chrono::steady_clock::time_point> raised_at_;
@@ -33,7 +33,7 @@ private:
 
 // Threads: one at a time. The file stays when the lock goes: removing it would let two holders in.
 class file_lock {
-public:
+ public:
   explicit file_lock(std::string path) : path_(std::move(path)) {}
   ~file_lock();
   file_lock(const file_lock&) = delete;
@@ -44,7 +44,7 @@ public:
   void acquire(std::chrono::milliseconds timeout, interrupt& stop);
   void release() noexcept;
 
-private:
+ private:
   void open_file();
   bool is_current() const noexcept;
   std::string path_;
@@ -53,7 +53,7 @@ private:
 
 // Holds a lock for a scope.
 class held_lock {
-public:
+ public:
   held_lock(file_lock& lock, std::chrono::milliseconds timeout, interrupt& stop) : lock_(lock) {
     lock_.acquire(timeout, stop);
   }
@@ -61,7 +61,7 @@ public:
   held_lock(const held_lock&) = delete;
   held_lock& operator=(const held_lock&) = delete;
 
-private:
+ private:
   file_lock& lock_;
 };
 }  // namespace rustic::storage

@@ -21,7 +21,7 @@ namespace rustic::storage {
 // Threads: submit and cancel from any; stop once, from a thread that is not its own. The thread
 // starts with the first call and sleeps without a timeout when there is nothing to do.
 class group_committer {
-public:
+ public:
   // Runs on the committer's thread, or inside submit, cancel or stop. Must not block.
   using completion = std::function<void(const sqlite_reply&)>;
   using ticket = std::uint64_t;
@@ -40,7 +40,7 @@ public:
   // Carries out what is queued, closes the database and joins. Later calls get UNAVAILABLE.
   void stop();
 
-private:
+ private:
   struct job {
     ticket number = 0;
     std::string method, body;

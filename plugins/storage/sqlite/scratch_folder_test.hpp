@@ -17,7 +17,7 @@ namespace rustic::storage {
 
 // An empty directory for one test, removed with everything in it.
 class scratch_folder {
-public:
+ public:
   scratch_folder() {
     auto pattern = (std::filesystem::temp_directory_path() / "rustic-storage-XXXXXX").string();
     if (!::mkdtemp(pattern.data())) throw std::runtime_error("mkdtemp failed");
@@ -31,7 +31,7 @@ public:
   scratch_folder& operator=(const scratch_folder&) = delete;
   std::string path(std::string_view name) const { return (folder_ / name).string(); }
 
-private:
+ private:
   std::filesystem::path folder_;
 };
 

@@ -46,7 +46,7 @@ struct read_progress {
 // the file was replaced. Threads: one at a time; other stores and processes may use the same file.
 // Errors: in the replies; only prepare_location throws.
 class sqlite_store final : private operations {
-public:
+ public:
   explicit sqlite_store(sqlite_settings settings);
   ~sqlite_store() override;
 
@@ -74,7 +74,7 @@ public:
   // From any thread: waits for other processes end soon.
   void interrupt_waits() { interrupt_.raise(); }
 
-private:
+ private:
   void open();
   void open_locked();
   void reopen_if_replaced();

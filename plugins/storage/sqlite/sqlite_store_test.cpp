@@ -45,8 +45,9 @@ TEST_CASE("what must survive a power failure waits for the disk, and nothing els
                  R"({"session":{"id":"s_1","created_at_ms":1,"updated_at_ms":1}})") == 0);
   CHECK(syncs_of("lease.acquire",
                  R"({"name":"session:s_1","owner":"me","ttl_ms":1000,"now_ms":1})") == 0);
-  CHECK(syncs_of("messages.append",
-                 R"({"session":"s_1","messages":[{"role":"user","parts":[],"created_at_ms":1}]})") == 1);
+  CHECK(syncs_of(
+            "messages.append",
+            R"({"session":"s_1","messages":[{"role":"user","parts":[],"created_at_ms":1}]})") == 1);
   CHECK(syncs_of("journal.append", R"({"stream":"x","records":[{}]})") == 1);
 }
 
@@ -105,7 +106,7 @@ std::string create(std::string_view id) {
 }
 // Keeps a committer's thread inside the completion of one call, so that later calls must queue.
 class busy_thread {
-public:
+ public:
   busy_thread(group_committer& committer, std::string_view method, const std::string& request) {
     committer.submit(committer.new_ticket(), method, request,
                      [state = state_](const sqlite_reply&) {
@@ -126,7 +127,7 @@ public:
     state_->changed.notify_all();
   }
 
-private:
+ private:
   struct gate {
     std::mutex mutex;
     std::condition_variable changed;

@@ -110,7 +110,7 @@ std::vector<region> regions_of(const changes& marks) {
 }
 
 class writer {
-public:
+ public:
   explicit writer(text_diff& out) : out_(out) {}
   void line(char mark, std::string_view line) {
     const bool ended = !line.empty() && line.back() == '\n';
@@ -129,7 +129,7 @@ public:
     out_.text += text;
   }
 
-private:
+ private:
   text_diff& out_;
 };
 

@@ -21,7 +21,7 @@ namespace {
 // A write beyond RLIMIT_FSIZE raises SIGXFSZ, whose default is to end the process: while this
 // stands, the signal is held back on this thread, taken back, and the write fails with EFBIG.
 class file_size_signal_hold {
-public:
+ public:
   file_size_signal_hold() {
     sigemptyset(&set_);
     sigaddset(&set_, SIGXFSZ);
@@ -42,7 +42,7 @@ public:
   file_size_signal_hold(const file_size_signal_hold&) = delete;
   file_size_signal_hold& operator=(const file_size_signal_hold&) = delete;
 
-private:
+ private:
   sigset_t set_{};
   sigset_t before_{};
   bool was_pending_ = false;
@@ -50,7 +50,7 @@ private:
 
 // Removes the temporary file unless it became the real one.
 class temporary_file {
-public:
+ public:
   temporary_file(int directory, std::string name) : directory_(directory), name_(std::move(name)) {}
   ~temporary_file() {
     if (!kept_) ::unlinkat(directory_, name_.c_str(), 0);
@@ -60,7 +60,7 @@ public:
   void keep() { kept_ = true; }
   const char* name() const { return name_.c_str(); }
 
-private:
+ private:
   int directory_;
   std::string name_;
   bool kept_ = false;

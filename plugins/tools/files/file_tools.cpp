@@ -13,7 +13,7 @@ namespace {
 
 // Reads members of one object and keeps the first complaint.
 class argument_reader {
-public:
+ public:
   argument_reader(const json::object& object, std::string prefix = {})
       : object_(object), prefix_(std::move(prefix)) {}
 
@@ -54,7 +54,7 @@ public:
     return value;
   }
 
-private:
+ private:
   const json::value* find(const char* name, bool required) {
     const json::value* value = object_.if_contains(name);
     if (value && value->is_null()) value = nullptr;

@@ -85,7 +85,7 @@ struct grep_request {
 };
 
 class file_tools {
-public:
+ public:
   explicit file_tools(limits bounds);
 
   tool_result read(const read_request& request, const call_scope& scope);
@@ -99,7 +99,7 @@ public:
   tool_result call(std::string_view tool, const boost::json::object& arguments,
                    const call_scope& scope);
 
-private:
+ private:
   result<tool_result> do_read(const read_request& request, const call_scope& scope);
   result<tool_result> do_write(const write_request& request, const call_scope& scope);
   result<tool_result> do_edit(const edit_request& request, const call_scope& scope);

@@ -13,14 +13,14 @@ enum class ignore_verdict { none, ignored, kept };
 
 // The lines of one .gitignore. Lines that git would not understand match nothing.
 class ignore_rules {
-public:
+ public:
   static ignore_rules parse(std::string_view text);
   // `path` is relative to the directory of the file. Does not look at the directories above it:
   // a walk that leaves out an ignored directory needs no more.
   ignore_verdict match(std::string_view path, bool directory) const;
   bool empty() const { return rules_.empty(); }
 
-private:
+ private:
   enum class form { name, suffix, wildcard_name, wildcard_path };
   struct rule {
     std::string pattern;
@@ -33,13 +33,13 @@ private:
 
 // The rules that hold in one directory: its own before those of the directories above.
 class ignore_chain {
-public:
+ public:
   // `base`: the directory of the rules, relative to where all the paths start; "" is the start.
   static std::shared_ptr<const ignore_chain> extend(std::shared_ptr<const ignore_chain> above,
                                                     std::string base, ignore_rules rules);
   bool ignores(std::string_view path, bool directory) const;
 
-private:
+ private:
   std::shared_ptr<const ignore_chain> above_;
   std::string base_;
   ignore_rules rules_;

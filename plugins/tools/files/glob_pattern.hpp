@@ -18,12 +18,12 @@ bool has_wildcard(std::string_view pattern);
 
 // A glob as people write it: wildcards, "**" and nested {a,b}.
 class glob_pattern {
-public:
+ public:
   // Without '/' it matches the last component of a path, at any depth, unless it is `rooted`.
   static result<glob_pattern> parse(std::string_view pattern, bool rooted = false);
   bool matches(std::string_view path) const;
 
-private:
+ private:
   std::vector<std::string> alternatives_;
   bool anywhere_ = false;
 };

@@ -19,7 +19,7 @@ constexpr std::size_t notes_bytes = 1024;
 
 // One grep: what it found so far and when it has enough.
 class search_run {
-public:
+ public:
   search_run(const line_search& search, const grep_request& request, const limits& bounds,
              const cancel_check& cancelled)
       : search_(search), request_(request), bounds_(bounds), cancelled_(cancelled) {
@@ -60,7 +60,7 @@ public:
   bool limited = false;  // by the wanted number
   bool full = false;     // by the bytes of the output
 
-private:
+ private:
   result<void> search_text(const std::string& text, const std::string& shown, bool& binary) {
     const bool content = request_.output == grep_output::content;
     std::vector<line_hit> hits;

@@ -26,7 +26,7 @@ struct line_hit {
 };
 
 class line_search {
-public:
+ public:
   static result<line_search> make(std::string_view pattern, bool ignore_case);
   line_search(line_search&&) noexcept;
   line_search& operator=(line_search&&) noexcept;
@@ -37,7 +37,7 @@ public:
   result<void> run(std::string_view text, const cancel_check& cancelled,
                    const std::function<bool(const line_hit&)>& found) const;
 
-private:
+ private:
   line_search(std::unique_ptr<re2::RE2> expression, std::string literal);
 
   std::unique_ptr<re2::RE2> expression_;

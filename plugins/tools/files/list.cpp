@@ -48,7 +48,7 @@ std::string line_of(const walk_entry& entry) {
 }
 
 class tree_text {
-public:
+ public:
   tree_text(const std::vector<node>& nodes, std::size_t bytes_max)
       : nodes_(nodes), bytes_max_(bytes_max) {}
   void add(std::size_t index, std::size_t depth) {
@@ -63,7 +63,7 @@ public:
   std::string out;
   bool cut = false;
 
-private:
+ private:
   void put(std::size_t depth, const std::string& line) {
     cut = cut || out.size() + depth * 2 + line.size() + 1 > bytes_max_;
     if (cut) return;

@@ -33,7 +33,7 @@ struct place {
 };
 
 class path_scope {
-public:
+ public:
   // workspace: absolute, must exist. roots: absolute; those that do not exist are passed over.
   static result<path_scope> open(std::string_view workspace, const std::vector<std::string>& roots);
 
@@ -44,7 +44,7 @@ public:
   std::string shown(std::string_view absolute) const;
   std::string roots_text() const;  // the allowed directories, for messages
 
-private:
+ private:
   struct root {
     unique_fd fd;
     std::string path;     // without links

@@ -13,7 +13,7 @@ namespace {
 
 // Loads the plugin, and makes one call at a time.
 class small_host {
-public:
+ public:
   explicit small_host(const char* config) {
     table_.struct_size = sizeof table_;
     table_.self = this;
@@ -82,7 +82,7 @@ public:
   std::string context = "{}";
   boost::json::object body;
 
-private:
+ private:
   rai_host table_{};
   void* library_ = nullptr;
   rai_plugin plugin_{};

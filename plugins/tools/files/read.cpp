@@ -16,7 +16,7 @@ constexpr std::size_t notes_bytes = 512;  // kept free of the output for the clo
 
 // Picks the wanted lines out of a text that comes in pieces; holds no more than it shows.
 class line_window {
-public:
+ public:
   line_window(std::size_t first, std::size_t count, std::size_t bytes_max, bool numbers)
       : first_(first), end_(first + count), room_(bytes_max), numbers_(numbers) {}
 
@@ -69,7 +69,7 @@ public:
     return out;
   }
 
-private:
+ private:
   void skip(std::string_view& piece) {
     const std::size_t end = piece.find('\n');
     open_ = end == piece.npos;

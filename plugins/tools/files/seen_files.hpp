@@ -27,13 +27,13 @@ struct seen_file {
 };
 
 class seen_files {
-public:
+ public:
   explicit seen_files(std::size_t files_max) : files_max_(files_max) {}
   std::optional<seen_file> find(std::string_view session, std::string_view path) const;
   void put(std::string_view session, std::string_view path, const seen_file& seen);
   std::size_t size() const;
 
-private:
+ private:
   using entry = std::pair<std::string, seen_file>;
 
   const std::size_t files_max_;

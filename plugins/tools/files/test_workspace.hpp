@@ -19,7 +19,7 @@
 namespace rustic::files {
 
 class test_workspace {
-public:
+ public:
   explicit test_workspace(const char* session = "s_1") {
     std::string name = (std::filesystem::temp_directory_path() / "rustic-files-XXXXXX").string();
     REQUIRE(::mkdtemp(name.data()) != nullptr);

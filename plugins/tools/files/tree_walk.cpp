@@ -64,7 +64,7 @@ entry_kind kind_of_entry(int directory, const dirent& entry) {
 }
 
 class tree_walk {
-public:
+ public:
   tree_walk(const place& start, int start_fd, const walk_options& options, const limits& bounds,
             const cancel_check& cancelled, const walk_visitor& visit)
       : start_(start),
@@ -93,7 +93,7 @@ public:
     return report_;
   }
 
-private:
+ private:
   bool done() const {
     return was_cancelled_ || report_.stopped || report_.timed_out ||
            report_.entries > walk_entries_max;

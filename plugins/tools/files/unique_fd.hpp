@@ -8,7 +8,7 @@
 namespace rustic::files {
 
 class unique_fd {
-public:
+ public:
   unique_fd() = default;
   explicit unique_fd(int fd) : fd_(fd) {}
   unique_fd(unique_fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
@@ -26,7 +26,7 @@ public:
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
 
-private:
+ private:
   int fd_ = -1;
 };
 

@@ -27,7 +27,7 @@ struct runner_settings {
 };
 
 class command_runner {
-public:
+ public:
   explicit command_runner(runner_settings settings);
   ~command_runner();  // stops
   command_runner(const command_runner&) = delete;
@@ -41,7 +41,7 @@ public:
   // Ends everything, background processes too, reports every outcome, joins. Idempotent.
   void stop();
 
-private:
+ private:
   struct order {
     enum class kind { run, cancel, resume, stop } what;
     std::uint64_t id = 0;

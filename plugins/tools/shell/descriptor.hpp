@@ -7,7 +7,7 @@
 namespace rustic::shell {
 
 class descriptor {
-public:
+ public:
   descriptor() = default;
   explicit descriptor(int number) noexcept : number_(number) {}
   descriptor(descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
@@ -27,7 +27,7 @@ public:
     number_ = -1;
   }
 
-private:
+ private:
   int number_ = -1;
 };
 

@@ -13,7 +13,7 @@
 namespace rustic::shell {
 
 class output_collector {
-public:
+ public:
   // Keeps bytes_max bytes, half of them from the beginning. The directory outlives this.
   output_collector(std::size_t bytes_max, spill_directory& spill)
       : head_bytes_max_(bytes_max / 2), tail_bytes_max_(bytes_max - bytes_max / 2), spill_(spill) {}
@@ -30,7 +30,7 @@ public:
   // Empty when there is none.
   std::string spill_path() const { return file_ ? file_->path() : std::string(); }
 
-private:
+ private:
   void open_file();
   std::string_view tail() const noexcept;
 

@@ -28,7 +28,7 @@ std::filesystem::path program_file() {
 // One call being served. The kernel's side of it is held by op.self until release, the runner's by
 // a listener's pointer until the finish.
 class served_call final : public command_listener {
-public:
+ public:
   served_call(const rai_host& host, rai_call id, command_runner& runner) noexcept
       : host_(host), id_(id), runner_(runner) {}
 
@@ -71,7 +71,7 @@ public:
 
   command_spec spec;
 
-private:
+ private:
   const rai_host& host_;
   rai_call id_;
   command_runner& runner_;
@@ -79,7 +79,7 @@ private:
 };
 
 class shell_plugin {
-public:
+ public:
   explicit shell_plugin(setup& plugin)
       : host_(plugin.host()),
         settings_(read_settings(plugin.config(), plugin_file(), program_file())),
@@ -95,7 +95,7 @@ public:
 
   void stop() { runner_.stop(); }
 
-private:
+ private:
   using handle = std::shared_ptr<served_call>;
 
   void call(const rai_request& request, rai_call id, rai_op& op) noexcept {

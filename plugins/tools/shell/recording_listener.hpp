@@ -20,7 +20,7 @@
 namespace rustic::shell {
 
 class recording_listener final : public command_listener {
-public:
+ public:
   explicit recording_listener(next answer = next::more) : answer_(answer) {}
 
   next on_output(int index, std::string_view bytes) override {
@@ -65,7 +65,7 @@ public:
     return events_;
   }
 
-private:
+ private:
   bool wait(std::chrono::milliseconds limit, const std::function<bool()>& met) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, limit, met);
@@ -83,7 +83,7 @@ private:
 
 // A directory that goes with the test.
 class scratch_directory {
-public:
+ public:
   scratch_directory() {
     std::string name = (std::filesystem::temp_directory_path() / "rustic-shell-XXXXXX").string();
     path_ = ::mkdtemp(name.data());
@@ -97,7 +97,7 @@ public:
   const std::string& path() const { return path_; }
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }
 
-private:
+ private:
   std::string path_;
 };
 

@@ -48,7 +48,7 @@ enum class next { more, pause, stop };
 
 // Who hears of one command. Throws nothing; may call the runner.
 class command_listener {
-public:
+ public:
   virtual ~command_listener() = default;
   // Raw bytes. index: 1 standard output, 2 standard error. pause: nothing more until resume;
   // stop: the bytes were not taken, and the command is to be cancelled.
@@ -58,7 +58,7 @@ public:
 };
 
 class running_command {
-public:
+ public:
   running_command(std::uint64_t id, command_spec spec, std::shared_ptr<command_listener> listener,
                   std::size_t kept_bytes_max, std::uint32_t grace_ms, spill_directory& spill);
 
@@ -88,7 +88,7 @@ public:
   std::uint64_t id() const noexcept { return id_; }
   const command_spec& spec() const noexcept { return spec_; }
 
-private:
+ private:
   enum class stage { running, draining, listing, finished };
 
   void watch(source which, bool wanted);

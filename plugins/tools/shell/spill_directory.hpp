@@ -25,7 +25,7 @@ class spill_directory;
 
 // One file being written. Outlived by its directory.
 class spill_file {
-public:
+ public:
   spill_file(spill_directory& directory, std::string path, descriptor file) noexcept
       : directory_(directory), path_(std::move(path)), file_(std::move(file)) {}
   ~spill_file();
@@ -39,7 +39,7 @@ public:
   // Why the file does not hold everything; empty when it does.
   const std::string& problem() const noexcept { return problem_; }
 
-private:
+ private:
   spill_directory& directory_;
   std::string path_;
   descriptor file_;
@@ -49,13 +49,13 @@ private:
 };
 
 class spill_directory {
-public:
+ public:
   explicit spill_directory(spill_settings settings) : settings_(std::move(settings)) {}
 
   // Null with a reason in problem.
   std::unique_ptr<spill_file> create(std::string& problem);
 
-private:
+ private:
   friend class spill_file;
   // Deletes the oldest files until `bytes` more fit. False when they cannot.
   bool make_room(std::uint64_t bytes);

@@ -17,7 +17,7 @@
 namespace rustic::shell {
 
 class supervisor_link {
-public:
+ public:
   // `executable` is the path of rustic-ai-supervisor.
   explicit supervisor_link(std::string executable) : executable_(std::move(executable)) {}
   // Ends the process if it still runs.
@@ -39,7 +39,7 @@ public:
   // Closes the socket, which ends everything below, and reaps; kills after wait_ms.
   void end(std::uint32_t wait_ms);
 
-private:
+ private:
   struct packet {
     std::string bytes;
     std::vector<descriptor> descriptors;

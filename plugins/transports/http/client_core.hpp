@@ -13,7 +13,7 @@ namespace rustic::http {
 class exchange;
 
 class client_core : public std::enable_shared_from_this<client_core> {
-public:
+ public:
   explicit client_core(client_settings s);
   ~client_core();
 
@@ -37,7 +37,7 @@ public:
   tls_client tls;
   std::atomic<std::uint64_t> next_id{1};
 
-private:
+ private:
   exchange* find(std::uint64_t id);
 
   std::unique_ptr<resolver> resolver_;  // made by the first look-up

@@ -14,7 +14,7 @@ namespace rustic::http {
 
 // Loop thread only. The destructor ends all attempts; `done` is not called after that.
 class connect_race {
-public:
+ public:
   struct result {
     int fd = -1;        // the receiver's from now on; -1: all failed
     std::string error;  // of the last address to fail
@@ -27,7 +27,7 @@ public:
   connect_race(const connect_race&) = delete;
   connect_race& operator=(const connect_race&) = delete;
 
-private:
+ private:
   struct attempt {
     int fd;
     std::string address;

@@ -11,7 +11,7 @@ namespace rustic::http {
 
 // Loop thread only. The socket is closed by the destructor.
 class connection {
-public:
+ public:
   connection(event_loop& loop, int fd, std::string key);
   ~connection();
   connection(const connection&) = delete;
@@ -31,7 +31,7 @@ public:
   bool reused = false;
   steady_time idle_since{};
 
-private:
+ private:
   const int fd_;
   const std::string key_;
   std::unique_ptr<tls_stream> tls_;

@@ -13,7 +13,7 @@ namespace rustic::http {
 // Loop thread only. Staleness is looked at when a connection is taken or given back and never by a
 // timer, so that an idle client does nothing.
 class connection_pool {
-public:
+ public:
   explicit connection_pool(std::size_t in_use_max_per_key) : in_use_max_(in_use_max_per_key) {}
 
   // Places. True: the caller holds one. False: `granted` is called once it does.
@@ -27,7 +27,7 @@ public:
   void clear() { idle_.clear(); }
   std::size_t idle_count() const { return idle_.size(); }
 
-private:
+ private:
   struct waiting {
     const void* who;
     std::function<void()> granted;

@@ -12,7 +12,7 @@ namespace rustic::http {
 using steady_time = std::chrono::steady_clock::time_point;
 
 class event_loop {
-public:
+ public:
   event_loop();
   ~event_loop();  // as stop
   event_loop(const event_loop&) = delete;
@@ -25,7 +25,7 @@ public:
   // Runs the jobs posted so far, ends the thread and joins it. Not from the loop's own thread.
   void stop();
 
-private:
+ private:
   friend class fd_watch;
   friend class alarm;
   struct impl;
@@ -35,7 +35,7 @@ private:
 // Tells when a non-blocking descriptor can be read or written. Does not own the descriptor, and
 // must be destroyed before it is closed.
 class fd_watch {
-public:
+ public:
   fd_watch(event_loop& loop, int fd);
   ~fd_watch();  // a pending callback is dropped
   fd_watch(const fd_watch&) = delete;
@@ -45,14 +45,14 @@ public:
   void wait(bool readable, bool writable, std::function<void()> ready);
   void cancel();
 
-private:
+ private:
   struct impl;
   std::shared_ptr<impl> impl_;
 };
 
 // Calls `fired` once when its deadline has passed. Moving the deadline further away costs nothing.
 class alarm {
-public:
+ public:
   alarm(event_loop& loop, std::function<void()> fired);
   ~alarm();
   alarm(const alarm&) = delete;
@@ -61,7 +61,7 @@ public:
   void set(steady_time deadline);
   void clear();
 
-private:
+ private:
   friend class event_loop;
   event_loop& loop_;
   std::function<void()> fired_;

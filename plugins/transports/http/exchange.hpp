@@ -17,7 +17,7 @@ namespace rustic::http {
 // Loop thread only. Everything it waits for wakes one coroutine, which looks at the state again, so
 // that a wake-up too many does no harm.
 class exchange {
-public:
+ public:
   exchange(client_core& core, std::uint64_t id, http_request request,
            std::shared_ptr<response_sink> sink);
   ~exchange();
@@ -30,7 +30,7 @@ public:
   void looked_up(resolved answer);
   void nudge() { wake_up(wake::ready); }
 
-private:
+ private:
   enum class wake { ready, timed_out, cancelled };
   enum class verdict { finished, redirected, stale, failed };
 

@@ -60,7 +60,7 @@ enum class sink_flow {
 
 // Receives one answer. on_finish comes exactly once, last. Must not block and must not throw.
 class response_sink {
-public:
+ public:
   virtual ~response_sink() = default;
   // Of the last hop. final_url is empty unless a redirect was followed. When the body's content
   // encoding is removed, content-encoding and content-length are left out of the headers.
@@ -85,19 +85,19 @@ class client_core;
 // Names one request. Copies name the same one; using it after the request has finished, or after
 // the client has gone, does nothing.
 class request_handle {
-public:
+ public:
   request_handle() = default;
   void cancel() const;  // the request finishes with RAI_CANCELLED, unless it has finished
   void resume() const;  // after sink_flow::pause
 
-private:
+ private:
   friend class http_client;
   std::weak_ptr<client_core> core_;
   std::uint64_t id_ = 0;
 };
 
 class http_client {
-public:
+ public:
   explicit http_client(client_settings settings);
   ~http_client();  // as stop
   http_client(const http_client&) = delete;
@@ -110,7 +110,7 @@ public:
   // under way is waited for, because the system offers no way to interrupt it.
   void stop();
 
-private:
+ private:
   std::shared_ptr<client_core> core_;
 };
 

@@ -48,7 +48,7 @@ struct call_record {
 
 // Offers emit, finish, and a rustic.secret that knows "env:KEY". The record's address is the call.
 class small_host {
-public:
+ public:
   small_host() {
     table_.struct_size = sizeof table_;
     table_.self = this;
@@ -141,7 +141,7 @@ public:
     service_.call(service_.self, &request, reinterpret_cast<rai_call>(&record), &op);
   }
 
-private:
+ private:
   rai_host table_{};
   bool stopped_ = false;
   void* library_ = nullptr;

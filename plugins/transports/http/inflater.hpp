@@ -16,7 +16,7 @@ constexpr bool removable(content_coding coding) {
 }
 
 class inflater {
-public:
+ public:
   explicit inflater(content_coding coding);  // gzip or deflate
   ~inflater();
   inflater(const inflater&) = delete;
@@ -29,7 +29,7 @@ public:
   // The stream has ended properly, or nothing at all has come.
   bool complete() const;
 
-private:
+ private:
   struct impl;
   std::unique_ptr<impl> impl_;
 };

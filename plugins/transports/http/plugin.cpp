@@ -14,7 +14,7 @@ using namespace rustic::http;
 // One call of `request`. Kept by the host's op until release and by the client until on_finish.
 class served_request final : public response_sink,
                              public std::enable_shared_from_this<served_request> {
-public:
+ public:
   served_request(const rai_host& host, rai_call id, http_client& client)
       : host_(host), id_(id), client_(client) {}
 
@@ -47,7 +47,7 @@ public:
     handle_.resume();
   }
 
-private:
+ private:
   struct resolution {
     std::shared_ptr<served_request> owner;
     const secret_header& header;
@@ -163,7 +163,7 @@ private:
 };
 
 class http_plugin {
-public:
+ public:
   explicit http_plugin(setup& s) : host_(s.host()), client_(read_settings(s.config())) {
     rai_service service{};
     service.struct_size = sizeof service;
@@ -176,7 +176,7 @@ public:
 
   void stop() { client_.stop(); }
 
-private:
+ private:
   using owner = std::shared_ptr<served_request>;
 
   void call(const rai_request& request, rai_call id, rai_op& op) noexcept {

@@ -17,7 +17,7 @@ struct proxy_settings {
 
 // Immutable after construction; any thread.
 class proxy_table {
-public:
+ public:
   explicit proxy_table(proxy_settings settings);
 
   // The proxy for `destination`, nothing when it is reached directly. False: the configured proxy
@@ -28,7 +28,7 @@ public:
   // below it), host:port, an address, a network such as 10.0.0.0/8, or * for all.
   bool bypassed(const url& destination) const;
 
-private:
+ private:
   proxy_settings settings_;
   std::vector<std::string> direct_;
 };

@@ -35,7 +35,7 @@ resolved system_lookup(const std::string& host, std::uint16_t port);
 bool resolve_at_once(const std::string& host, std::uint16_t port, resolved& out);
 
 class resolver {
-public:
+ public:
   explicit resolver(lookup_function lookup);
   ~resolver();  // waits for look-ups that run; those that only wait are dropped
   resolver(const resolver&) = delete;
@@ -46,7 +46,7 @@ public:
   bool start(std::string host, std::uint16_t port, std::function<bool()> wanted,
              std::function<void(resolved)> done);
 
-private:
+ private:
   struct job {
     std::string host;
     std::uint16_t port;

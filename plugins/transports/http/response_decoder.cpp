@@ -22,7 +22,7 @@ std::string lower(string_view text) {
 }
 
 class parser final : public beast::http::basic_parser<false> {
-public:
+ public:
   explicit parser(bool bodyless) {
     header_limit(limits::head_bytes_max);
     body_limit(boost::none);
@@ -33,7 +33,7 @@ public:
   std::string* body = nullptr;
   bool too_many_fields = false;
 
-private:
+ private:
   void on_request_impl(beast::http::verb, string_view, string_view, int, error_code&) override {}
   void on_response_impl(int code, string_view, int version, error_code&) override {
     head.status = code;

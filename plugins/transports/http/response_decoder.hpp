@@ -20,7 +20,7 @@ struct response_head {
 };
 
 class response_decoder {
-public:
+ public:
   // bodyless: the answer to a HEAD or CONNECT request.
   explicit response_decoder(bool bodyless);
   ~response_decoder();
@@ -49,7 +49,7 @@ public:
   bool truncated() const;
   const std::string& error() const;
 
-private:
+ private:
   struct impl;
   std::unique_ptr<impl> impl_;
 };

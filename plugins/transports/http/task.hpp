@@ -14,7 +14,7 @@ namespace rustic::http {
 
 template <class T>
 class [[nodiscard]] task {
-public:
+ public:
   struct promise_type {
     std::optional<T> value;
     std::exception_ptr failure;
@@ -54,7 +54,7 @@ public:
     return std::move(*self_.promise().value);
   }
 
-private:
+ private:
   explicit task(std::coroutine_handle<promise_type> self) : self_(self) {}
   std::coroutine_handle<promise_type> self_;
 };

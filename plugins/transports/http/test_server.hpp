@@ -19,7 +19,7 @@ namespace rustic::http::testing {
 
 // One accepted connection, in the server's thread for it.
 class peer {
-public:
+ public:
   peer(int fd, int number, ssl_ctx_st* tls);
   ~peer();
   peer(const peer&) = delete;
@@ -42,7 +42,7 @@ public:
   bool accept_tls(ssl_ctx_st* tls);
   bool tunnel_to(std::uint16_t port);  // copies both ways until one side ends
 
-private:
+ private:
   friend class test_server;
   int fd_;
   const int number_;
@@ -53,7 +53,7 @@ private:
 
 // A key and a certificate that signs itself, made anew.
 class test_certificate {
-public:
+ public:
   // names: "DNS:localhost,IP:127.0.0.1"
   explicit test_certificate(const std::string& names);
   ~test_certificate();
@@ -62,13 +62,13 @@ public:
   ssl_ctx_st* context() const { return context_; }
   const std::string& file() const { return file_; }
 
-private:
+ private:
   ssl_ctx_st* context_ = nullptr;
   std::string file_;
 };
 
 class test_server {
-public:
+ public:
   using script = std::function<void(peer&)>;
   explicit test_server(script run, ssl_ctx_st* tls = nullptr);
   ~test_server();
@@ -79,7 +79,7 @@ public:
   std::string url(std::string_view path = "/") const;
   int connections() const { return connections_; }
 
-private:
+ private:
   void accept_all();
   script run_;
   ssl_ctx_st* tls_;
@@ -94,7 +94,7 @@ private:
 
 // Listens and never accepts, with its queue full: a further connection attempt hangs.
 class hung_listener {
-public:
+ public:
   hung_listener();
   ~hung_listener();
   hung_listener(const hung_listener&) = delete;
@@ -102,20 +102,20 @@ public:
   std::uint16_t port() const { return port_; }
   std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/"; }
 
-private:
+ private:
   std::vector<int> fds_;
   std::uint16_t port_ = 0;
 };
 
 // A gate that many may wait at, until it is opened.
 class gate {
-public:
+ public:
   ~gate() { open(); }
   void open();
   void pass();
   bool wait_until_waited_at();  // false: nobody came within 20 s
 
-private:
+ private:
   std::mutex mutex_;
   std::condition_variable changed_;
   bool open_ = false;  // under mutex_, as waiting_
@@ -135,7 +135,7 @@ std::string header_of(const std::string& request, std::string name);
 
 // Records an answer. Waits give up after 20 s, so that a hang is a failure and not a hang.
 class recorder : public response_sink {
-public:
+ public:
   sink_flow on_head(const response_head& head, const std::string& final_url) override;
   sink_flow on_data(std::string_view piece) override;
   void on_finish(const outcome& result) override;
@@ -156,7 +156,7 @@ public:
   int finishes = 0;
   outcome result;
 
-private:
+ private:
   template <class Condition>
   bool wait_for(Condition condition);
   std::mutex mutex_;

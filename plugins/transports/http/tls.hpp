@@ -28,7 +28,7 @@ struct tls_settings {
 };
 
 class tls_stream {
-public:
+ public:
   ~tls_stream();  // tells the other side, without waiting; does not close the socket
   tls_stream(const tls_stream&) = delete;
   tls_stream& operator=(const tls_stream&) = delete;
@@ -38,7 +38,7 @@ public:
   io_result write(const char* from, std::size_t size);
   bool resumed() const;
 
-private:
+ private:
   friend class tls_client;
   struct impl;
   explicit tls_stream(std::unique_ptr<impl> state);
@@ -47,7 +47,7 @@ private:
 
 // Authorities and sessions of one HTTP client. One thread. Must outlive its streams.
 class tls_client {
-public:
+ public:
   explicit tls_client(tls_settings settings);  // does nothing costly
   ~tls_client();
   tls_client(const tls_client&) = delete;
@@ -57,7 +57,7 @@ public:
   std::unique_ptr<tls_stream> open(int fd, const std::string& host, const std::string& session_key,
                                    std::string& problem);
 
-private:
+ private:
   friend class tls_stream;
   struct impl;
   std::unique_ptr<impl> impl_;

@@ -28,11 +28,11 @@ struct call_spec {
   std::string_view method;
   std::string_view body = "{}";
   std::string_view data = {};
-  std::string_view context = {};   // empty: inherited
-  std::uint32_t timeout_ms = 0;    // 0: the parent's deadline alone
-  bool shielded = false;           // goes on when the parent is cancelled; needs timeout_ms
-  bool next = false;               // interceptors: the rest of the chain; target is not read
-  event_handler on_event = {};     // runs on the emitting thread
+  std::string_view context = {};  // empty: inherited
+  std::uint32_t timeout_ms = 0;   // 0: the parent's deadline alone
+  bool shielded = false;          // goes on when the parent is cancelled; needs timeout_ms
+  bool next = false;              // interceptors: the rest of the chain; target is not read
+  event_handler on_event = {};    // runs on the emitting thread
 };
 
 struct call_result {

@@ -98,10 +98,10 @@ template <class T>
 struct plugin_object final : plugin_host::object {
   explicit plugin_object(setup& s) : value(s) {}
   void start() override {
-    if constexpr (requires(T& v) { v.start(); }) value.start();
+    if constexpr (requires(T & v) { v.start(); }) value.start();
   }
   void stop() override {
-    if constexpr (requires(T& v) { v.stop(); }) value.stop();
+    if constexpr (requires(T & v) { v.stop(); }) value.stop();
   }
   std::string save() override {
     if constexpr (keeps_state<T>) return value.save();
@@ -114,17 +114,17 @@ struct plugin_object final : plugin_host::object {
 };
 }  // namespace detail
 
-#define RUSTIC_PLUGIN(type)                                                                     \
-  static rai_status rustic_plugin_create(const rai_host* host, rai_str config,                  \
-                                         const rai_writer* error, void** self) {                \
-    return ::rustic::plugin_host::create(                                                       \
-        host, config, error, self,                                                              \
-        [](::rustic::setup& s) -> std::unique_ptr<::rustic::plugin_host::object> {              \
-          return std::make_unique<::rustic::detail::plugin_object<type>>(s);                    \
-        });                                                                                     \
-  }                                                                                             \
-  extern "C" RAI_EXPORT rai_status rai_plugin_entry_v1(uint32_t, rai_plugin* out) {             \
-    return ::rustic::plugin_host::fill(out, rustic_plugin_create,                               \
-                                       ::rustic::detail::keeps_state<type>);                    \
+#define RUSTIC_PLUGIN(type)                                                         \
+  static rai_status rustic_plugin_create(const rai_host* host, rai_str config,      \
+                                         const rai_writer* error, void** self) {    \
+    return ::rustic::plugin_host::create(                                           \
+        host, config, error, self,                                                  \
+        [](::rustic::setup& s) -> std::unique_ptr<::rustic::plugin_host::object> {  \
+          return std::make_unique<::rustic::detail::plugin_object<type>>(s);        \
+        });                                                                         \
+  }                                                                                 \
+  extern "C" RAI_EXPORT rai_status rai_plugin_entry_v1(uint32_t, rai_plugin* out) { \
+    return ::rustic::plugin_host::fill(out, rustic_plugin_create,                   \
+                                       ::rustic::detail::keeps_state<type>);        \
   }
 }  // namespace rustic

@@ -19,7 +19,7 @@ struct schema_error {
 // ignored. Nothing is ever fetched. Copies share one compiled schema. Any thread may validate; two
 // threads that use the same schema take turns.
 class json_schema {
-public:
+ public:
   // Throws failure(INVALID_ARGUMENT) naming `what`, the place in the schema and the reason.
   static json_schema parse(const json::value& schema, std::string_view what = "schema");
 
@@ -32,7 +32,7 @@ public:
   // look-around or back-references, formats other than date, time and date-time.
   const std::vector<std::string>& unchecked() const noexcept;
 
-private:
+ private:
   struct compiled;
   explicit json_schema(std::shared_ptr<const compiled> schema);
   std::shared_ptr<const compiled> schema_;

@@ -25,7 +25,7 @@ inline constexpr std::size_t sse_leftover_bytes_max = std::size_t{64} << 10;
 // An event is not copied when it lies whole within one piece and has one data line. One stream, one
 // parser, one thread at a time.
 class sse_parser {
-public:
+ public:
   // The views are valid until the callback returns.
   struct event_view {
     std::string_view event;  // empty: the grammar's default, "message"
@@ -67,7 +67,7 @@ public:
   // What the last valid `retry` field said, or -1.
   std::int64_t retry_ms() const { return retry_ms_; }
 
-private:
+ private:
   struct sink {
     void* self;
     void (*call)(void* self, const event_view& event);

@@ -62,7 +62,9 @@ class failure : public std::runtime_error {
 // The error that the exception now being handled stands for. Call it inside a catch block only.
 error current_error() noexcept;
 
-inline rai_str to_str(std::string_view text) noexcept { return {text.data(), text.size()}; }
+inline rai_str to_str(std::string_view text) noexcept {
+  return {text.data(), text.size()};
+}
 inline std::string_view to_view(rai_str text) noexcept {
   return text.len == 0 ? std::string_view{} : std::string_view{text.ptr, text.len};
 }

@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t never = -1;
 
 class keeper {
-public:
+ public:
   keeper(const kept_command& command, process_table& table) : command_(command), table_(table) {}
 
   [[noreturn]] void run() {
@@ -37,7 +37,7 @@ public:
     }
   }
 
-private:
+ private:
   enum class stage { running, left_running, ending, killing };
 
   [[noreturn]] void fail(start_step step, int error) {

@@ -38,7 +38,7 @@ void reset_library_signals() {
 constexpr std::int64_t end_wait_ms = 200;  // keepers end their trees themselves; then we do
 
 class supervisor {
-public:
+ public:
   supervisor(process_table& table, char* packet) : table_(table), packet_(packet) {}
 
   int run() {
@@ -65,7 +65,7 @@ public:
     return 0;
   }
 
-private:
+ private:
   int wait_ms() const {
     if (next_ms_ < 0) return -1;
     const std::int64_t left = next_ms_ - now_ms();

@@ -19,7 +19,7 @@ struct pid_list {
 };
 
 class process_table {
-public:
+ public:
   // Sends signal to every living descendant of root, except spared ones and what is below those.
   // Direct children get it while the table is being read, so that a process which keeps replacing
   // itself has no time to. Members of signalled_group have had theirs. Returns how many living
@@ -30,7 +30,7 @@ public:
   // Writes the living descendants of root into report.
   void list_descendants(pid_t root, keeper_report& report);
 
-private:
+ private:
   struct entry {
     pid_t pid;
     pid_t parent;

@@ -20,7 +20,7 @@ json_kind kind_of(std::string_view json) noexcept;
 
 // The members of one JSON object. Every getter throws failure(INVALID_ARGUMENT) naming the key.
 class object_view {
-public:
+ public:
   // Checks the whole text (syntax, UTF-8, depth); it must be an object. An empty text is {}.
   static object_view parse(std::string_view text);
   // The same for text that is part of a text already checked.
@@ -46,7 +46,7 @@ public:
     return members_;
   }
 
-private:
+ private:
   std::vector<std::pair<std::string, std::string_view>> members_;
 };
 
@@ -56,7 +56,7 @@ void append_quoted(std::string& out, std::string_view text);
 
 // Builds one JSON object. Keys need no escapes.
 class object_writer {
-public:
+ public:
   explicit object_writer(std::string& out) : out_(out) { out_ += '{'; }
   void text(std::string_view key, std::string_view value);
   void integer(std::string_view key, std::int64_t value);
@@ -66,7 +66,7 @@ public:
   std::string& key(std::string_view key);
   void close() { out_ += '}'; }
 
-private:
+ private:
   std::string& out_;
   bool first_ = true;
 };

@@ -9,14 +9,14 @@ namespace rustic::storage {
 // One query, ready to be matched against many messages. Case is ignored for Latin, Greek and
 // Cyrillic letters. Threads: const use from any.
 class text_query {
-public:
+ public:
   explicit text_query(std::string_view query);
 
   // The surroundings of the first match in a message's parts (a checked JSON array), or nothing.
   // Looked at: text, reasoning, output and arguments of tools, names; not encoded data.
   std::optional<std::string> match(std::string_view parts) const;
 
-private:
+ private:
   std::optional<std::string> match_object(std::string_view object) const;
   std::optional<std::string> match_text(std::string_view text) const;
   std::string folded_;

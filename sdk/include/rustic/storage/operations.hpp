@@ -120,7 +120,7 @@ struct lease_release_request {
 // One method each; the result is the result's JSON text. Each one either changes everything it says
 // or throws failure (or the backend's own exception) and changes nothing.
 class operations {
-public:
+ public:
   virtual ~operations() = default;
   virtual std::string session_create(const session_record& session) = 0;
   virtual std::string session_get(const std::string& id) = 0;
