@@ -20,8 +20,10 @@ set(RUSTIC_SANITIZE "" CACHE STRING "Sanitizers for everything: address,undefine
 
 find_program(RUSTIC_CCACHE ccache)
 if(RUSTIC_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  # Paths count relative to the sources, so that one checkout's results serve another.
-  set(launcher env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${RUSTIC_CCACHE})
+  # Paths count relative to the sources, so that one checkout's results serve another. Without the
+  # sloppiness nothing that uses a precompiled header is kept.
+  set(launcher env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
+    CCACHE_SLOPPINESS=pch_defines,time_macros ${RUSTIC_CCACHE})
   set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
   set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
 endif()
@@ -42,7 +44,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   # GCC 12 warns from inside the standard library and Boost when it inlines them.
   target_compile_options(rustic_options INTERFACE
     $<$<COMPILE_LANGUAGE:CXX>:-Wno-maybe-uninitialized -Wno-restrict -Wno-dangling-pointer
-                              -Wno-array-bounds -Wno-stringop-overflow>)
+                              -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread>
+    $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
 endif()
 if(RUSTIC_SANITIZE)
   target_compile_options(rustic_options INTERFACE
