@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <exception>
 
 #include "kernel/limits.hpp"
@@ -93,7 +94,9 @@ outcome registry::put(const offer& what, std::shared_ptr<activator> source,
         next_generation_++);
     made->source = std::move(source);
     if (service != nullptr) {
-      made->service = *service;
+      // An older plugin's struct may be shorter than ours.
+      std::memcpy(&made->service, service,
+                  std::min<std::size_t>(service->struct_size, sizeof made->service));
       made->state = binding_state::active;
     }
     out.generation = made->generation;
@@ -115,12 +118,12 @@ outcome registry::put(const offer& what, std::shared_ptr<activator> source,
   return out;
 }
 
-outcome registry::withdraw(std::string_view target, std::string_view owner) {
+outcome registry::withdraw(std::string_view target, std::string_view owner, std::uint64_t only) {
   outcome out;
   {
     const std::lock_guard hold(mutex_);
     const auto found = bindings_.find(target);
-    if (found == bindings_.end()) {
+    if (found == bindings_.end() || (only != 0 && found->second->generation != only)) {
       return failure(RAI_NOT_FOUND, "withdraw " + quoted(target) + ": it is not registered");
     }
     if (found->second->owner != owner) {
@@ -202,11 +205,26 @@ outcome registry::alias(std::string_view from, std::string_view to) {
     if (aliases_.size() >= max_targets) {
       return failure(RAI_RESOURCE_EXHAUSTED, "alias " + quoted(from) + ": there are too many");
     }
-    if (from == to || resolve(to).empty() || resolve(to) == from) {
+    if (from == to || leads_to(to, from)) {
       return failure(RAI_INVALID_ARGUMENT, "alias " + quoted(from) + " to " + quoted(to) +
                                                ": aliases would lead in a circle");
     }
+    const auto found = aliases_.find(from);
+    const std::string before = found == aliases_.end() ? std::string() : found->second;
     aliases_.insert_or_assign(std::string(from), std::string(to));
+    // Whatever leads here has become as much longer.
+    const bool too_long = std::any_of(aliases_.begin(), aliases_.end(),
+                                      [this](const auto& a) { return resolve(a.first).empty(); });
+    if (too_long) {
+      if (before.empty()) {
+        aliases_.erase(aliases_.find(from));
+      } else {
+        aliases_.find(from)->second = before;
+      }
+      return failure(RAI_INVALID_ARGUMENT, "alias " + quoted(from) + " to " + quoted(to) +
+                                               ": more than " + std::to_string(max_alias_hops) +
+                                               " aliases would stand one behind the other");
+    }
   }
   const sharded_lock::writer writing(routes_.lock());
   routes_.clear();
@@ -220,6 +238,16 @@ std::string registry::resolve(std::string_view name) const {
     name = found->second;
   }
   return {};
+}
+
+/// Does the way from `name` pass `other`? What `other` itself leads to is not looked at.
+bool registry::leads_to(std::string_view name, std::string_view other) const {
+  for (std::size_t hops = 0; hops <= max_alias_hops && name != other; ++hops) {
+    const auto found = aliases_.find(name);
+    if (found == aliases_.end()) return false;
+    name = found->second;
+  }
+  return name == other;
 }
 
 outcome registry::intercept(std::string_view pattern, std::int32_t order,
@@ -328,6 +356,11 @@ entry registry::enter(const hop_request& from) {
 
 void registry::leave(binding& at) {
   if (routes_.leave(at)) sweep();
+}
+
+void registry::let_pass() {
+  const std::lock_guard hold(mutex_);
+  const sharded_lock::writer all(routes_.lock());
 }
 
 registry::activation registry::activate(binding& what, std::unique_ptr<parked>& later,

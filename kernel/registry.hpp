@@ -61,8 +61,9 @@ class registry {
   outcome rebind(const offer& what, std::shared_ptr<activator> source);
   outcome rebind(const offer& what, const rai_service& service);
   /// Takes a name away: new calls find nothing, calls in flight finish. PERMISSION_DENIED when
-  /// another owner holds it. `replaced` of the outcome is the generation to be drained.
-  outcome withdraw(std::string_view target, std::string_view owner);
+  /// another owner holds it. `replaced` of the outcome is the generation to be drained. With
+  /// `only`, a generation, another one that stands there by now stays: NOT_FOUND.
+  outcome withdraw(std::string_view target, std::string_view owner, std::uint64_t only = 0);
 
   /// Has the last call on a generation ended (and is it no longer registered)?
   bool drained(std::uint64_t generation);
@@ -104,6 +105,8 @@ class registry {
 
   entry enter(const hop_request& from);
   void leave(binding& at);
+  /// Returns when whoever was in enter() has left it; who comes later sees what was done before.
+  void let_pass();
 
   enum class activation { ready, failed, waiting };
   /// For a binding that enter() gave back not ready. `waiting`: `later` has been taken and will be
@@ -116,7 +119,8 @@ class registry {
   outcome rule(std::string_view pattern, std::int32_t order, std::string_view interceptor,
                bool required, bool guards);
   const std::string& intern(std::set<std::string, std::less<>>& names, std::string_view name);
-  std::string resolve(std::string_view name) const;  // "" when aliases go round
+  std::string resolve(std::string_view name) const;  // "" after more than max_alias_hops
+  bool leads_to(std::string_view name, std::string_view other) const;
   std::unique_ptr<route> build(std::string_view name);
   void sweep();
   binding* find_generation(std::uint64_t generation);

@@ -99,6 +99,34 @@ TEST_CASE("aliases lead to other names, also before those exist") {
   CHECK(gone.status() == RAI_NOT_FOUND);
 }
 
+TEST_CASE("an alias that changes its mind makes no circle, and the row of aliases stays short") {
+  bench b;
+  service s;
+  answer(b, s);
+  b.provide("st/old", s);
+  registry& names = b.k.names();
+  CHECK(names.alias("st/a", "st/old").ok());
+  CHECK(names.alias("st/b", "st/a").ok());
+  // st/a leads to st/old now, but would then lead to st/b and back.
+  CHECK(names.alias("st/a", "st/b").status == RAI_INVALID_ARGUMENT);
+  caller c;
+  b.call(c, "st/b");
+  CHECK(c.status() == RAI_OK);
+
+  for (std::size_t i = 1; i < max_alias_hops; ++i) {
+    CHECK(names.alias("r/" + std::to_string(i), "r/" + std::to_string(i + 1)).ok());
+  }
+  const std::string last = "r/" + std::to_string(max_alias_hops);
+  CHECK(names.alias(last, "st/old").ok());
+  const outcome front = names.alias("r/0", "r/1");
+  CHECK(front.status == RAI_INVALID_ARGUMENT);
+  CHECK(front.message.find("one behind the other") != std::string::npos);
+  CHECK(names.alias(last, "st/b").status == RAI_INVALID_ARGUMENT);  // r/1 would be too far away
+  caller far;
+  b.call(far, "r/1");
+  CHECK(far.status() == RAI_OK);
+}
+
 TEST_CASE("an unknown target is answered with the nearest known one") {
   bench b;
   service s;
