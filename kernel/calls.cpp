@@ -10,6 +10,7 @@ namespace rustic::kernel {
 namespace {
 
 constexpr std::int64_t ns_per_ms = 1'000'000;
+constexpr const char* by_shutdown = "the program is shutting down";
 
 /// Spreads the bits of a number over all of them.
 std::uint64_t mix(std::uint64_t x) noexcept {
@@ -280,8 +281,17 @@ void calls::drop(call_slot& slot) {
 rai_call calls::launch(call_slot& slot, const rai_request& request) {
   const rai_call id = slot.id.load(std::memory_order_relaxed);
   const std::string_view account = slot.parent == 0 ? std::string_view(slot.caller) : "";
-  return dispatch(slot, id, request,
-                  registry_.enter({slot.address, slot.resolved, slot.after, slot.exempt, account}));
+  entry at = registry_.enter({slot.address, slot.resolved, slot.after, slot.exempt, account});
+  // shut_down() has either seen this call when it looked for calls, or is seen here: both take the
+  // lock that registry_.enter() has just let go.
+  if (shut_.load(std::memory_order_relaxed)) cancel_as(id, RAI_CANCELLED, by_shutdown);
+  return dispatch(slot, id, request, std::move(at));
+}
+
+void calls::shut_down() {
+  shut_.store(true, std::memory_order_relaxed);
+  registry_.let_pass();
+  slab_.for_each([&](rai_call call) { cancel_as(call, RAI_CANCELLED, by_shutdown); });
 }
 
 /// `in_call` of the slot keeps it alive here, and while it waits for an activation.

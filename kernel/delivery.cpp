@@ -23,7 +23,6 @@ constexpr const char* by_parent = "the call above it was cancelled";
 constexpr const char* by_parent_end = "the call above it has finished";
 constexpr const char* by_backlog = "too many events waited for its caller";
 constexpr const char* by_generation = "its service is being stopped";
-constexpr const char* by_shutdown = "the program is shutting down";
 
 }  // namespace
 
@@ -393,11 +392,6 @@ void calls::cancel_generation(std::uint64_t generation) {
     }
     if (there) cancel_as(call, RAI_CANCELLED, by_generation);
   });
-}
-
-void calls::shut_down() {
-  shut_.store(true, std::memory_order_relaxed);
-  slab_.for_each([&](rai_call call) { cancel_as(call, RAI_CANCELLED, by_shutdown); });
 }
 
 std::size_t calls::live() {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <deque>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "kernel/test_parts.hpp"
@@ -307,4 +308,27 @@ TEST_CASE("shut down: everything is cancelled and nothing begins") {
   b.call(late, "a/x");
   CHECK(late.status() == RAI_UNAVAILABLE);
   CHECK(b.k.live_calls() == 0);
+}
+
+TEST_CASE("a call that was on its way when all was shut down is cancelled too") {
+  // The clock is read after the call was let in and before anybody can see it.
+  kernel* shut = nullptr;
+  kernel_options with;
+  with.now_ns = [&] {
+    if (kernel* const k = std::exchange(shut, nullptr)) k->shut_down();
+    return std::int64_t{1'000'000'000};
+  };
+  kernel k(with);
+  service s;
+  REQUIRE(k.names().provide({"a/x", "plug", {}}, s.table()).ok());
+  rai_request request = request_for("a/x");
+  request.timeout_ms = 1'000;
+  caller c;
+  shut = &k;
+  CHECK(k.call(0, request, c.observer(), {}) == 0);
+  CHECK(c.finishes() == 1);
+  CHECK(c.status() == RAI_CANCELLED);
+  CHECK(s.calls() == 0);
+  CHECK(k.live_calls() == 0);
+  CHECK(k.names().find("a/x").has_value());
 }
