@@ -183,3 +183,21 @@ TEST_CASE("a directory that others may write is not trusted") {
   REQUIRE(files.size() == 1);
   CHECK(files[0].problem.find("its directory") == 0);
 }
+
+TEST_CASE("a link is as good as the directory that it leads into") {
+  scratch trusted, open;
+  write(open.path / "a.so", elf_with(good));
+  fs::create_symlink(open.path / "a.so", trusted.path / "link.so");
+  fs::create_directory_symlink(open.path, trusted.path / "plugins");
+  for (const auto rights : {fs::perms::owner_all, fs::perms::all | fs::perms::sticky_bit}) {
+    fs::permissions(open.path, rights);
+    const bool usable = rights == fs::perms::owner_all;
+    for (const auto& directory : {trusted.path, trusted.path / "plugins"}) {
+      const auto files = find_plugins({directory});
+      REQUIRE(files.size() == 1);
+      CAPTURE(files[0].problem);
+      CHECK(files[0].usable() == usable);
+      if (!usable) CHECK(files[0].problem.find("its directory ") == 0);
+    }
+  }
+}

@@ -84,6 +84,15 @@ plugin_file inspect_plugin(const fs::path& path) {
   return out;
 }
 
+namespace {
+// Who may write a directory may put another file there, whatever the file's own mode is.
+std::string directory_problem(const fs::path& directory) {
+  const descriptor opened(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  return opened.get() < 0 ? std::string(strerror(errno))
+                          : access_problem(opened.get(), "its directory " + directory.string());
+}
+}  // namespace
+
 std::vector<plugin_file> find_plugins(const std::vector<fs::path>& directories) {
   std::vector<plugin_file> out;
   std::map<std::string, fs::path> first;  // id -> file
@@ -99,14 +108,14 @@ std::vector<plugin_file> find_plugins(const std::vector<fs::path>& directories) 
       if (at->path().extension() == ".so") names.push_back(at->path());
     if (names.empty()) continue;
     std::sort(names.begin(), names.end());
-    const descriptor opened(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const auto directory_problem =
-        opened.get() < 0 ? std::string(strerror(errno))
-                         : access_problem(opened.get(), "its directory " + directory.string());
+    const auto here = fs::canonical(directory, problem);
+    const auto untrusted = directory_problem(directory);
     for (const auto& name : names) {
       auto file = inspect_plugin(name);
       file.directory = i;
-      if (file.problem.empty()) file.problem = directory_problem;
+      if (file.problem.empty()) file.problem = untrusted;
+      if (file.problem.empty() && file.path.parent_path() != here)  // a link
+        file.problem = directory_problem(file.path.parent_path());
       if (file.problem.empty()) {
         const auto [at, added] = first.emplace(file.about.id, file.path);
         if (!added) file.shadowed_by = at->second;
