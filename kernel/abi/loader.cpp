@@ -5,6 +5,7 @@
 
 #include "kernel/abi/limits.hpp"
 #include "kernel/abi/private_copy.hpp"
+#include "kernel/sharded_lock.hpp"
 
 namespace rustic::kernel::abi {
 
@@ -22,6 +23,21 @@ struct loader::record {
   std::unique_ptr<plugin_instance> instance;
   std::vector<std::string> targets;
   std::vector<std::string> attributes;  // beside targets
+};
+
+// Holds the mutex, and says on which thread.
+class loader::lifecycle {
+ public:
+  explicit lifecycle(loader& of) : of_(of), lock_(of.mutex_) {
+    of_.lifecycle_thread_.store(thread_mark(), std::memory_order_relaxed);
+  }
+  ~lifecycle() { of_.lifecycle_thread_.store(0, std::memory_order_relaxed); }
+  lifecycle(const lifecycle&) = delete;
+  lifecycle& operator=(const lifecycle&) = delete;
+
+ private:
+  loader& of_;
+  const std::scoped_lock<std::mutex> lock_;
 };
 
 // What the kernel calls at the first use of a declared target.
@@ -77,7 +93,7 @@ std::vector<std::string> loader::targets_of(const manifest& about,
 }
 
 void loader::add(const plugin_file& file, std::string disabled_because) {
-  std::scoped_lock lock(mutex_);
+  const lifecycle held(*this);
   auto made = std::make_unique<record>();
   made->file = file;
   if (!file.usable()) {
@@ -196,6 +212,7 @@ std::string loader::activate_locked(record& plugin, std::vector<std::string>& pa
       if (problem.empty()) {
         ++plugin.generations;
         opened_.push_back(&plugin);
+        plugin.instance->offer();
       }
     }
   } catch (const std::exception& error) {
@@ -209,7 +226,7 @@ std::string loader::activate_locked(record& plugin, std::vector<std::string>& pa
 }
 
 std::string loader::activate(std::string_view id) {
-  std::scoped_lock lock(mutex_);
+  const lifecycle held(*this);
   auto* plugin = find_locked(id);
   if (!plugin) return "there is no plugin " + std::string(id);
   std::vector<std::string> path;
@@ -218,7 +235,13 @@ std::string loader::activate(std::string_view id) {
 
 rai_status loader::activate_target(record& plugin, std::string_view target, rai_service* out,
                                    std::string& error) {
-  std::scoped_lock lock(mutex_);
+  // A call made inside a plugin's start, by way of an event's handler.
+  if (lifecycle_thread_.load(std::memory_order_relaxed) == thread_mark()) {
+    error = "plugin " + plugin.file.about.id +
+            " cannot be opened by a call that comes from inside another plugin's start";
+    return RAI_FAILED_PRECONDITION;
+  }
+  const lifecycle held(*this);
   std::vector<std::string> path;
   error = activate_locked(plugin, path);
   if (error.empty()) error = plugin.instance->service(target, *out);
@@ -281,6 +304,11 @@ std::string loader::replace_locked(record& plugin, const plugin_file& file,
     if (std::find(after.targets.begin(), after.targets.end(), old) == after.targets.end())
       if (const auto gone = kernel_.names().withdraw(old, id); gone.replaced != 0)
         replaced.push_back(gone.replaced);
+  next->offer();
+  if (plugin.instance) {
+    const auto offered = plugin.instance->retire();
+    replaced.insert(replaced.end(), offered.begin(), offered.end());
+  }
   ++plugin.generations;
   plugin.file = file;
   plugin.targets = std::move(after.targets);
@@ -312,7 +340,7 @@ std::string loader::exchange(std::string_view id, plugin_file file, const plugin
   reap();
   std::vector<std::uint64_t> replaced;
   {
-    std::scoped_lock lock(mutex_);
+    const lifecycle held(*this);
     auto* plugin = find_locked(id);
     if (!plugin) return "there is no plugin " + std::string(id);
     file.directory = seen ? seen->directory : plugin->file.directory;
@@ -379,6 +407,8 @@ std::string loader::unload(std::string_view id, std::uint32_t drain_ms) {
     std::erase(opened_, plugin);
   }
   if (!instance) return {};
+  const auto offered = instance->retire();
+  generations.insert(generations.end(), offered.begin(), offered.end());
   for (const auto generation : generations) {
     if (kernel_.names().wait_drained(generation, drain_ms)) continue;
     kernel_.cancel_generation(generation);
@@ -401,6 +431,7 @@ std::vector<std::string> loader::stop(std::uint32_t grace_ms) {
     for (auto* plugin : opened_) {
       retired one;
       one.instance = std::move(plugin->instance);
+      one.generations = one.instance->retire();
       all.push_back(std::move(one));
     }
     opened_.clear();

@@ -1,6 +1,7 @@
 // kernel/abi/loader.hpp - plugins in a kernel: declared from their manifests, opened at the first
 // call, exchanged, stopped.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -98,6 +99,7 @@ class loader {
  private:
   struct record;
   class target_activator;
+  class lifecycle;
   struct retired {
     std::unique_ptr<plugin_instance> instance;
     std::vector<std::uint64_t> generations;  // of the registry, to be drained
@@ -125,6 +127,8 @@ class loader {
   kernel& kernel_;
   const settings settings_;
   mutable std::mutex mutex_;  // lifecycle: one plugin at a time
+  // Mark of the thread that holds the mutex while plugins' functions may run; 0: none.
+  std::atomic<std::uintptr_t> lifecycle_thread_{0};
   std::vector<std::unique_ptr<record>> records_;
   std::vector<record*> opened_;  // in the order of activation
   std::vector<retired> retired_;

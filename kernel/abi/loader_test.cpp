@@ -151,6 +151,70 @@ TEST_CASE("unload waits for calls, cancels those that stay, and takes the names 
   CHECK(w.plugins.unload("probe", 20) == "");
 }
 
+TEST_CASE("a call that a plugin makes while it is started is refused, and nothing hangs") {
+  world w;
+  w.plugins.add(posing_as(probe_file, "other"));
+  w.configs["probe"] = R"({"asks":"rustic.test/other"})";
+  w.plugins.add(inspect_plugin(probe_file));
+  const auto said = w.ask("rustic.test/block", "said");
+  CHECK(said.find("plugin probe made it while it was being started") != std::string::npos);
+  CHECK(w.state("other").state == plugin_state::declared);
+
+  // By way of another plugin's handler, on the same thread.
+
+  caller inner;
+  struct relay {
+    world& w;
+    caller& who;
+  } by{w, inner};
+  w.b.k.events().subscribe(
+      "probe.started",
+      [](void* self, rai_str, rai_str) {
+        auto& me = *static_cast<relay*>(self);
+        me.w.b.k.call(0, request_for("rustic.test/other"), me.who.observer(), {});
+      },
+      &by);
+  w.configs["loud"] =
+      R"({"coroutines":["rustic.test/loud"],"blockings":[],"tells":"probe.started"})";
+  w.plugins.add(posing_as(probe_file, "loud"));
+  w.ask("rustic.test/loud");
+  CHECK(inner.status() == RAI_FAILED_PRECONDITION);
+  CHECK(inner.said("from inside another plugin's start"));
+  w.ask("rustic.test/other");  // it is no worse for that
+}
+
+TEST_CASE("what a plugin offers by itself and what it hears go with it") {
+  world w;
+  w.configs["probe"] = R"({"tag":"one","offers":["rustic.test/extra"],"hears":"news.*"})";
+  w.plugins.add(inspect_plugin(probe_file));
+  w.ask("rustic.test/extra", "go", "{}", RAI_NOT_FOUND);
+  w.ask("rustic.test/co");
+  CHECK(w.ask("rustic.test/extra") == R"({"tag":"one"})");
+  w.b.k.events().publish("news.today", "{}");
+  CHECK(w.ask("rustic.test/block", "heard") == R"({"heard":1})");
+  CHECK(w.plugins.unload("probe", 20) == "");
+  w.ask("rustic.test/extra", "go", "{}", RAI_NOT_FOUND);
+  w.b.k.events().publish("news.today", "{}");
+}
+
+TEST_CASE("a reload moves what a plugin offers by itself, and one that fails moves nothing") {
+  world w;
+  w.configs["probe"] = R"({"tag":"one","offers":["rustic.test/extra","rustic.test/old"]})";
+  w.plugins.add(inspect_plugin(probe_file));
+  w.ask("rustic.test/co");
+  w.configs["probe"] = R"({"tag":"two","offers":["rustic.test/extra"],"no_start":"not today"})";
+  CHECK(w.plugins.reload("probe", probe_file).find("not today") != std::string::npos);
+  CHECK(w.ask("rustic.test/extra") == R"({"tag":"one"})");
+  w.configs["probe"] = R"({"tag":"two","offers":["rustic.test/extra"]})";
+  CHECK(w.plugins.reload("probe", probe_file) == "");
+  w.plugins.reap();
+  CHECK(w.ask("rustic.test/extra") == R"({"tag":"two"})");
+  w.ask("rustic.test/old", "go", "{}", RAI_NOT_FOUND);
+  CHECK(w.state("probe").draining == 0);
+  CHECK(w.plugins.stop(1000).empty());
+  w.ask("rustic.test/extra", "go", "{}", RAI_NOT_FOUND);
+}
+
 TEST_CASE("two kernels use one plugin file side by side") {
   world a, b;
   a.configs["probe"] = R"({"tag":"a"})";

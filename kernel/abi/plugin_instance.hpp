@@ -3,13 +3,18 @@
 #pragma once
 #include <rustic/abi.h>
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kernel/abi/library.hpp"
 #include "kernel/kernel.hpp"
@@ -38,14 +43,32 @@ class plugin_instance {
   std::optional<std::string> save(std::string& problem);
   // The service for a target of the manifest. Empty, or the reason why not.
   std::string service(std::string_view target, rai_service& out);
-  // Joins the plugin's threads and frees it. Only when no call is in flight.
+  // Binds what the plugin has offered by itself while it started. Once, when the start is decided.
+  void offer();
+  // Takes back what the plugin offers by itself; it cannot offer more. Gives the generations of the
+  // registry that have to drain before stop. Idempotent.
+  std::vector<std::uint64_t> retire();
+  // Joins the plugin's threads, ends the subscriptions that it has forgotten, and frees it. Only
+  // when no call is in flight.
   void stop();
 
   std::uint32_t generation() const noexcept { return generation_; }
   const std::string& id() const noexcept { return id_; }
 
  private:
+  // Something that the plugin offers beside its manifest.
+  struct offered {
+    std::string attributes;
+    rai_service service{};
+    std::uint64_t generation = 0;  // 0: not bound yet
+  };
+  enum class phase { starting, serving, retired };
+  class lifecycle_call;
+
   std::string restore(const std::string& state);
+  rai_status bind(const std::string& target, offered& what);
+  void took_back(std::uint64_t generation);
+  void refuse_call(const rai_request& request, const rai_observer& observer) const;
   static rai_flow emit(void* self, rai_call call, const rai_event* event) noexcept;
   static void finish(void* self, rai_call call, rai_status status, rai_str body) noexcept;
   static rai_status call_info(void* self, rai_call call, rai_call_info* out) noexcept;
@@ -76,5 +99,14 @@ class plugin_instance {
   void* self_ = nullptr;
   bool created_ = false;
   bool started_ = false;
+  // Mark of the thread that is inside create, restore, start, save or service; 0: none.
+  std::atomic<std::uintptr_t> lifecycle_thread_{0};
+
+  // Recursive: who watches the registry may come back to this plugin on the same thread.
+  std::recursive_mutex offers_mutex_;  // guards what follows
+  phase phase_ = phase::starting;
+  std::map<std::string, offered, std::less<>> offers_;  // by target
+  std::vector<std::uint64_t> taken_back_;               // generations that may have calls
+  std::set<std::uint64_t> subscriptions_;
 };
 }  // namespace rustic::kernel::abi

@@ -5,9 +5,13 @@
 // ...; ask {target, method, count}: so many calls one after the other; pass {target, method}: what
 // the other says, events too; own {target}: a call on the plugin's own account (blocking only);
 // keep {text}: what save() hands over (blocking only); kept: that. "save" and "restore" in the
-// configuration: the reasons why these fail.
+// configuration: the reasons why these fail. "offers": targets that start provides and nobody takes
+// back; "hears": a pattern that start subscribes to for good; "asks": a target that start calls;
+// "tells": a topic that start publishes; "no_start": the reason why start fails after all that.
+// heard: how many events came.
 #include <rustic/plugin.hpp>
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 
@@ -28,6 +32,8 @@ struct plugin {
     tag = text_or(setup.config(), "tag");
     no_save = text_or(setup.config(), "save");
     no_restore = text_or(setup.config(), "restore");
+    host = &setup.host();
+    started_with = setup.config();
     setup.limit_threads(static_cast<std::size_t>(int_or(setup.config(), "threads", 8)));
     const auto each = [&](std::string_view key, std::initializer_list<std::string> usual,
                           auto add) {
@@ -42,6 +48,29 @@ struct plugin {
     each("blockings", {"rustic.test/block"}, [&](const std::string& target) {
       setup.blocking(target, [this](context& ctx) { return serve_blocking(ctx); });
     });
+  }
+
+  void start() {
+    for (const auto& target : array_or_empty(started_with, "offers")) {
+      const rai_service table{sizeof(table), 0, this,
+                              [](void* self, const rai_request*, rai_call call, rai_op*) {
+                                auto& me = *static_cast<plugin*>(self);
+                                const auto body = "{\"tag\":\"" + me.tag + "\"}";
+                                me.host->finish(me.host->self, call, RAI_OK, to_str(body));
+                              }};
+      if (host->provide(host->self, to_str(target.as_string()), to_str("{}"), &table) != RAI_OK)
+        throw failure(status_code::already_exists, "it is taken");
+    }
+    if (const auto pattern = text_or(started_with, "hears"); !pattern.empty())
+      host->subscribe(
+          host->self, to_str(pattern),
+          [](void* self, rai_str, rai_str) { ++static_cast<plugin*>(self)->heard; }, this);
+    if (const auto topic = text_or(started_with, "tells"); !topic.empty())
+      host->publish(host->self, to_str(topic), to_str("{}"));
+    if (const auto target = text_or(started_with, "asks"); !target.empty())
+      tag = own_call(*host, std::string(target));
+    if (const auto reason = text_or(started_with, "no_start"); !reason.empty())
+      throw failure(status_code::failed_precondition, std::string(reason));
   }
 
   static task<std::string> pass_on(context& ctx) {
@@ -100,6 +129,8 @@ struct plugin {
     const std::string inner(text_or(body, "method", "go"));
     if (method == "echo") return ctx.request().body;
     if (method == "tag") return "{\"tag\":\"" + tag + "\"}";
+    if (method == "said") return tag;
+    if (method == "heard") return "{\"heard\":" + std::to_string(heard.load()) + "}";
     if (method == "emit") {
       const auto count = int_or(body, "count");
       for (std::int64_t i = 0; i < count; ++i)
@@ -166,6 +197,9 @@ struct plugin {
     kept = state;
   }
 
+  const rai_host* host = nullptr;
+  json::object started_with;
+  std::atomic<int> heard{0};
   std::string tag, no_save, no_restore;
   std::mutex kept_mutex;
   std::string kept;
