@@ -41,6 +41,33 @@ TEST_CASE("a wrong type is told with its path") {
   CHECK(problem(R"({"stream":"yes"})") == "request.stream: expected true or false");
 }
 
+TEST_CASE("integers beyond 2^53 go as strings and come back exactly") {
+  const auto there_and_back = [](std::int64_t seed, std::string_view written) {
+    generate_request request;
+    request.options.seed = seed;
+    const auto text = to_text(request);
+    CAPTURE(text);
+    CHECK(text.find("\"seed\":" + std::string(written)) != std::string::npos);
+    CHECK(from_json<generate_request>(parse_json(text)).options.seed == seed);
+  };
+  there_and_back(9007199254740992, "9007199254740992");
+  there_and_back(9007199254740993, "\"9007199254740993\"");
+  there_and_back(std::numeric_limits<std::int64_t>::max(), "\"9223372036854775807\"");
+  there_and_back(std::numeric_limits<std::int64_t>::min(), "\"-9223372036854775808\"");
+  there_and_back(-9007199254740992, "-9007199254740992");
+  const auto seed_of = [](std::string_view text) {
+    return from_json<generate_request>(parse_json(text)).options.seed;
+  };
+  CHECK(seed_of(R"({"options":{"seed":9223372036854775807}})") == 9223372036854775807);
+  for (const auto* bad :
+       {"\"\"", "\"1 \"", "\"x\"", "\"1.0\"", "\"9223372036854775808\"", "9223372036854775808"})
+    CHECK_THROWS_AS((void)seed_of(R"({"options":{"seed":)" + std::string(bad) + "}}"), failure);
+  // What is not ours is passed through.
+  tool_call_record call;
+  call.arguments = parse_object(R"({"n":9223372036854775807})");
+  CHECK(to_text(call).find("\"n\":9223372036854775807") != std::string::npos);
+}
+
 TEST_CASE("headers are pairs, and secrets stay references") {
   http_request request;
   request.url = "https://example.org";

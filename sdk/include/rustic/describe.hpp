@@ -2,10 +2,13 @@
 //
 // Reading: members that the struct does not have are passed over, members that the text does not
 // have keep their defaults, a member of the wrong type throws failure(INVALID_ARGUMENT) with its
-// path. Writing: an empty optional is left out.
+// path. Writing: an empty optional is left out. Integers beyond 2^53 are written as strings, since
+// many readers keep a number as a double; either form is read. Values that are JSON already
+// (json::value and the like) are passed through exactly.
 #pragma once
 #include <boost/describe.hpp>
 #include <boost/mp11.hpp>
+#include <charconv>
 #include <concepts>
 #include <cstdint>
 #include <map>
@@ -13,6 +16,7 @@
 #include <rustic/status.hpp>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace rustic {
@@ -34,6 +38,11 @@ template <class T>
 struct map_of<std::map<std::string, T>> : std::true_type {};
 template <class T>
 using members_of = boost::describe::describe_members<T, boost::describe::mod_public>;
+
+template <class T>
+inline constexpr bool is_integer = std::is_integral_v<T> && !std::same_as<T, bool>;
+// The integers that a double tells apart from their neighbours end here.
+inline constexpr std::int64_t exact_in_double_max = std::int64_t{1} << 53;
 
 [[noreturn]] inline void wrong_type(std::string_view path, std::string_view expected) {
   throw failure(status_code::invalid_argument,
@@ -78,6 +87,10 @@ json::value write_json(const T& value) {
     return out;
   } else if constexpr (std::same_as<T, std::string>) {
     return json::value(to_utf8(value));
+  } else if constexpr (is_integer<T>) {
+    if (std::cmp_greater(value, exact_in_double_max) || std::cmp_less(value, -exact_in_double_max))
+      return json::value(std::to_string(value));
+    return json::value(value);
   } else {
     return json::value(value);
   }
@@ -136,6 +149,13 @@ void read_json(const json::value& from, T& to, const std::string& path) {
     to = *flag;
   } else {
     static_assert(std::is_arithmetic_v<T>, "this type has no JSON form");
+    if constexpr (is_integer<T>) {
+      if (const auto* text = from.if_string()) {
+        const auto [end, wrong] = std::from_chars(text->begin(), text->end(), to);
+        if (wrong != std::errc{} || end != text->end()) wrong_type(path, "an integer in range");
+        return;
+      }
+    }
     if (!from.is_number()) wrong_type(path, "a number");
     json::error_code problem;
     to = from.to_number<T>(problem);
