@@ -231,6 +231,10 @@ void calls::end(held_call& at, rai_status status, rai_str body) {
 /// effect may have happened.
 void calls::end_cancelled(held_call& at, rai_status late_status, rai_str late_body) {
   const call_slot& slot = *at;
+  // The call above was forwarded here and is cancelled too: it tells its caller, once for all hops.
+  if (slot.forwards && slot.service_done && slot.entered && slot.cancel_reason == by_parent) {
+    return end(at, late_status, late_body);
+  }
   std::string message = "call of " + std::string(slot.name()) + " was cancelled: ";
   message += slot.cancel_reason;
   std::string details;
