@@ -181,7 +181,7 @@ TEST_CASE("a byte order mark is dropped once, and only when it is whole") {
 TEST_CASE("retry and id follow the grammar") {
   rustic::sse_parser parser;
   const auto ignore = [](const rustic::sse_parser::event_view&) {};
-  parser.feed("retry: 12x\nretry: -4\nretry\n", ignore);
+  parser.feed("retry: 12x\nretry: -4\nretry: -0\nretry\n", ignore);
   CHECK(parser.retry_ms() == -1);
   parser.feed("retry: 1500\n", ignore);
   CHECK(parser.retry_ms() == 1500);

@@ -59,7 +59,7 @@ class loader {
     std::function<std::optional<stand_in>(const plugin_file&, const std::filesystem::path& image,
                                           const std::string& config)>
         isolate = {};
-    std::function<void()> on_drained = {};  // an old generation awaits reap(); no lock is held
+    std::function<void()> on_drained = {};  // an old generation awaits reap(); it only wakes
   };
 
   loader(kernel& owner, settings with);

@@ -1,5 +1,6 @@
 // The loader with a real plugin file: opened late, exchanged, stopped, and never left half way.
 #include "kernel/abi/loader_world.hpp"
+#include "kernel/abi/manifest_note.hpp"
 
 using namespace rustic::kernel;
 using namespace rustic::kernel::abi;
@@ -133,6 +134,19 @@ TEST_CASE("a new file that is broken, cut, foreign or refuses leaves the old one
   CHECK(w.plugins.reload("probe", probe_file) != "");
   CHECK(w.ask("rustic.test/co", "tag") == R"({"tag":"old"})");
   CHECK(w.state("probe").state == plugin_state::active);
+}
+
+TEST_CASE("a real plugin that was cut at any byte is refused before anything of it runs") {
+  for (const char* file : {HELLO_FILE, PROBE_FILE}) {
+    std::ifstream in(file, std::ios::binary);
+    const std::string whole((std::istreambuf_iterator<char>(in)), {});
+    REQUIRE(parse_manifest_note(whole).problem == "");
+    const std::size_t step = whole.size() < 65'536 ? 1 : whole.size() / 20'000;
+    std::size_t taken = 0;
+    for (std::size_t bytes = 0; bytes < whole.size(); bytes += step)
+      if (parse_manifest_note(std::string_view(whole).substr(0, bytes)).problem.empty()) ++taken;
+    CHECK(taken == 0);
+  }
 }
 
 TEST_CASE("unload waits for calls, cancels those that stay, and takes the names away") {

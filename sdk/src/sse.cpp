@@ -120,9 +120,9 @@ void sse_parser::line_(std::string_view line, sink out) {
   } else if (name == "retry") {
     std::int64_t ms = 0;
     const auto [end, problem] = std::from_chars(value.data(), value.data() + value.size(), ms);
-    if (!value.empty() && problem == std::errc{} && end == value.data() + value.size() && ms >= 0) {
-      retry_ms_ = ms;
-    }
+    const bool digits = !value.empty() && value.front() != '-' && problem == std::errc{} &&
+                        end == value.data() + value.size();
+    if (digits) retry_ms_ = ms;
   } else if (name == "error" && !value.empty()) {
     out.call(out.self, event_view{"error", value, id_});
   } else if (colon == std::string_view::npos || !is_field_name(name) || !leftover_.empty()) {
