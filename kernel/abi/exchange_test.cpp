@@ -296,3 +296,38 @@ TEST_CASE("an unloaded plugin comes back with a reload, and one added meanwhile 
   w.plugins.add(posing_as(probe_file, "late"));
   w.ask("rustic.test/late");
 }
+
+TEST_CASE("a plugin is unloaded and taken up again while everybody calls it") {
+  world w;
+  w.configs["probe"] = R"({"tag":"x","offers":["rustic.test/extra"],"hears":"news.*"})";
+  w.plugins.add(inspect_plugin(probe_file));
+  std::atomic<bool> over{false};
+  std::atomic<int> answered{0}, wrong{0};
+  std::vector<std::thread> callers;
+  for (const char* target : {"rustic.test/co", "rustic.test/block", "rustic.test/extra"})
+    callers.emplace_back([&, target] {
+      while (!over) {
+        caller who;
+        const auto id = w.b.k.call(0, request_for(target, "tag"), who.observer(), {});
+        if (answered % 7 == 0) w.b.k.cancel(id);
+        w.b.k.events().publish("news.today", "{}");
+        if (!who.wait_finished() || who.finishes() != 1) ++wrong;
+        const auto status = who.status();
+        if (status == RAI_OK) ++answered;
+        if (status != RAI_OK && status != RAI_NOT_FOUND && status != RAI_CANCELLED &&
+            status != RAI_FAILED_PRECONDITION)
+          ++wrong;
+      }
+    });
+  for (int i = 0; i < reloads / 20; ++i) {
+    CHECK(w.plugins.reload("probe", probe_file) == "");
+    const int before = answered;
+    CHECK(eventually([&] { return answered > before; }));
+    CHECK(w.plugins.unload("probe", 20'000) == "");
+  }
+  over = true;
+  for (auto& one : callers) one.join();
+  CHECK(wrong == 0);
+  CHECK(w.b.k.live_calls() == 0);
+  CHECK(w.plugins.stop(1000).empty());
+}
