@@ -153,16 +153,21 @@ likeness search_arguments(const std::vector<std::string>& argv, std::span<const 
   for (std::size_t i = 1; i < argv.size(); ++i) {
     whole.push_back(argv[i]);
     for (std::string& word : bare_words(argv[i], false)) words.push_back(std::move(word));
+    if (!is_cluster(argv[i]) || argv[i].size() < 3) continue;
+    const std::string_view attached = std::string_view(argv[i]).substr(2);  // -Xprogram
+    whole.emplace_back(attached);
+    for (std::string& word : bare_words(attached, false)) words.push_back(std::move(word));
   }
   return stronger(search(whole, rule), search(words, rule));
 }
 
-bool may_run_arguments(std::string_view program) {
-  switch (kind_of(program)) {
+bool may_run_arguments(const std::vector<std::string>& argv) {
+  if (argv.empty()) return false;
+  switch (kind_of(program_name(argv[0]))) {
     case program_kind::plain:
     case program_kind::viewer:
     case program_kind::multi_verb:
-      return false;
+      return runs_arguments(argv);
     default:
       return true;
   }
@@ -174,6 +179,7 @@ bool begins_with(const simple_command& command, const std::vector<std::string>& 
   if (words.empty() || command.argv.size() < words.size() || command.known_words < words.size())
     return false;
   if (whole && command.argv.size() != words.size()) return false;
+  if (whole && command.reads_input && input_decides(program_name(words[0]))) return false;
   return std::equal(words.begin(), words.end(), command.argv.begin());
 }
 
@@ -189,10 +195,9 @@ likeness occurs_in(const shell_command& line, const std::vector<std::string>& ru
     found = stronger(found, resembles(command.argv, command.known, rule));
     for (const simple_command::form& form : command.forms) {
       found = stronger(found, resembles(form.argv, form.known, rule));
-      if (!form.argv.empty() && may_run_arguments(program_name(form.argv[0])))
-        found = stronger(found, search_arguments(form.argv, rule));
+      if (may_run_arguments(form.argv)) found = stronger(found, search_arguments(form.argv, rule));
     }
-    if (!command.argv.empty() && may_run_arguments(program_name(command.argv[0])))
+    if (may_run_arguments(command.argv))
       found = stronger(found, search_arguments(command.argv, rule));
     if (found == likeness::yes) return found;
   }

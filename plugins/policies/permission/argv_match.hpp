@@ -11,7 +11,7 @@ namespace rustic::permission {
 enum class likeness { no, maybe, yes };
 
 // Allowing: the command begins with exactly these words, all of them known. whole: and has no
-// others.
+// others, nor an input that decides what it does.
 [[nodiscard]] bool begins_with(const simple_command& command, const std::vector<std::string>& words,
                                bool whole);
 

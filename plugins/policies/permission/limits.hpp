@@ -12,6 +12,7 @@ inline constexpr std::size_t max_checked_bytes = 1024 * 1024;
 inline constexpr std::size_t max_commands = 1024;
 inline constexpr std::size_t max_words = 16 * 1024;
 inline constexpr int max_nesting_levels = 12;
+inline constexpr std::size_t max_wrappers = 16;  // of one command, each around the next
 // How far after a program's name its options are looked for when a line is searched as bare words.
 inline constexpr std::size_t max_search_words = 1024;
 

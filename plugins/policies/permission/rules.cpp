@@ -68,7 +68,8 @@ const std::string* harmful_variable(const simple_command& command) {
 }
 
 bool grant_covers_command(const grant& one, std::string_view tool, const simple_command& command) {
-  return one.tool == tool && !one.argv.empty() && begins_with(command, one.argv, one.exact);
+  return one.tool == tool && !one.argv.empty() && begins_with(command, one.argv, one.exact) &&
+         (one.exact || !runs_arguments(command.argv));
 }
 
 }  // namespace
@@ -363,6 +364,8 @@ void rule_set::suggest(const call_request& call, const subject& what,
       one.tool = call.tool;
       const std::size_t words = verb_words(command.argv);
       one.exact = words == 0;
+      if (one.exact && command.reads_input && input_decides(program_name(command.argv[0])))
+        return once("what is fed to " + command.argv[0] + " decides what it does");
       const std::size_t count = one.exact ? command.argv.size() : words;
       if (command.known_words < count) return once("an argument is the result of an expansion");
       one.argv.assign(command.argv.begin(),

@@ -340,3 +340,54 @@ TEST_CASE("sessions in memory are bounded") {
   CHECK(many.size() == max_grants_per_scope);
   CHECK(many.back().tool == "t" + std::to_string(max_grants_per_scope + 9));
 }
+
+TEST_CASE("a lasting answer does not cover what is fed to a program") {
+  const rule_set rules = rules_of(R"([
+    {"tool":"shell","argv":["python3"],"exact":true,"decision":"allow"},
+    {"tool":"shell","argv":["echo"],"decision":"allow"}])");
+  auto decide = [&](std::string command, const std::vector<grant>& grants = {}) {
+    return question_about{.tool = "shell", .arguments = {{"command", std::move(command)}}}(rules,
+                                                                                           grants);
+  };
+  CHECK(decide("python3").what == decision::allow);
+  CHECK(decide("python3 </dev/null").what == decision::allow);
+  std::vector<grant> given(3);
+  for (grant& one : given) {
+    one.tool = "shell";
+    one.exact = true;
+  }
+  given[0].argv = {"node"};
+  given[1].argv = {"./tool"};
+  given[2].argv = {"tee", "log"};
+  CHECK(decide("node", given).what == decision::allow);
+  CHECK(decide("node | tee log", given).what == decision::allow);
+  CHECK(decide("echo a; node; ./tool", given).what == decision::allow);
+  for (const char* fed :
+       {"python3 <<EOF\nimport os\nEOF", "python3 <<< x", "python3 < x.py", "python3 0<x.py",
+        "echo 'import os' | python3", "echo x |& python3", "echo x |\npython3",
+        "echo x | (python3)", "echo x | { echo y; python3; }", "(python3) < x.py",
+        "{ python3; } <<EOF\nx\nEOF", "echo x | timeout 5 python3", "echo x | ! python3",
+        "node < x.js", "echo x | node", "echo x | ./tool", "./tool <<EOF\nx\nEOF"}) {
+    CAPTURE(fed);
+    const verdict why = decide(fed, given);
+    CHECK(why.what == decision::ask);
+    CHECK(why.suggestion.empty());
+    CHECK(why.why_once.find("decides what it does") != std::string::npos);
+  }
+}
+
+TEST_CASE("a lasting answer about a verb does not cover a use that runs its arguments") {
+  const rule_set rules = rules_of("[]");
+  grant given;
+  given.tool = "shell";
+  given.argv = {"git", "fetch"};
+  auto decide = [&](std::string command) {
+    return question_about{.tool = "shell", .arguments = {{"command", std::move(command)}}}(rules,
+                                                                                           {given});
+  };
+  CHECK(decide("git fetch origin").what == decision::allow);
+  const verdict other = decide("git fetch --upload-pack=./x .");
+  CHECK(other.what == decision::ask);
+  REQUIRE(other.suggestion.size() == 1);
+  CHECK(other.suggestion[0].exact);
+}

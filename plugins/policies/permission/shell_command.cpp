@@ -81,6 +81,8 @@ void parser::parse_list(list_end end) {
       if (peek() == ';' || peek() == '&') fail("it has a case statement");
     } else if (c == '|') {
       ++at_;
+      after_pipe_ = peek() != '|';
+      if (!after_pipe_ || peek() == '&') ++at_;
     } else if (c == '&' && peek(1) != '>') {
       ++at_;
     } else if (parse_command(end)) {
@@ -98,6 +100,16 @@ void parser::parse_list(list_end end) {
 bool parser::parse_command(list_end end) {
   std::vector<parsed_word> words;
   std::vector<std::string> env;
+  const std::size_t first_command = out_.commands.size();
+  bool redirected_input = false;
+  bool joined_output = false;
+  const bool fed = std::exchange(after_pipe_, false) || input_given_;
+  auto parse_group = [&](list_end group_end) {
+    const bool outside = std::exchange(input_given_, fed);
+    parse_list(group_end);
+    input_given_ = outside;
+    after_pipe_ = false;
+  };
   while (true) {
     skip_blanks();
     if (at_ >= text_.size()) break;
@@ -108,15 +120,12 @@ bool parser::parse_command(list_end end) {
       if (peek(1) == '(') fail("it has arithmetic");
       if (!words.empty()) fail("it has parentheses after a word (a function or a pattern)");
       ++at_;
-      parse_list(list_end::parenthesis);
+      parse_group(list_end::parenthesis);
       continue;
     }
-    if ((c == '<' || c == '>') && peek(1) != '(') {
-      parse_redirection();
-      continue;
-    }
-    if (c == '&') {
-      parse_redirection();
+    if (c == '&' || ((c == '<' || c == '>') && peek(1) != '(')) {
+      joined_output = joined_output || c == '&';
+      redirected_input = parse_redirection() || redirected_input;
       continue;
     }
     const std::size_t before = at_;
@@ -127,13 +136,18 @@ bool parser::parse_command(list_end end) {
       continue;
     }
     if ((peek() == '<' || peek() == '>') && word.plain_bytes == word.text.size() &&
-        !word.text.empty() && word.text.find_first_not_of("0123456789") == std::string::npos)
-      continue;  // the number of a file descriptor
+        !word.text.empty() && word.text.find_first_not_of("0123456789") == std::string::npos) {
+      // The number of a file descriptor. A plain POSIX shell takes one digit for it.
+      if (word.text.size() > 1) fail("a redirection has a descriptor of several digits");
+      continue;
+    }
+    // To a plain POSIX shell &> is the end of one command and the beginning of the next.
+    if (joined_output) fail("words follow &>, which not every shell reads alike");
     const bool bare = word.plain_bytes == word.text.size();
     if (words.empty() && bare && !word.quoted) {
       if (word.text == "}" && end == list_end::brace) return true;
       if (word.text == "{") {
-        parse_list(list_end::brace);
+        parse_group(list_end::brace);
         continue;
       }
       if (word.text == "!") continue;
@@ -153,11 +167,16 @@ bool parser::parse_command(list_end end) {
       if (std::optional<std::size_t> equals = assignment_end(word)) {
         if (word.text[*equals] != '=' || (word.text[*equals] == '=' && peek() == '('))
           fail("it sets an array");
+        if (*equals > 0 && word.text[*equals - 1] == '+')
+          fail("it appends to a variable, which not every shell can");
         env.push_back(word.text);
         continue;
       }
     words.push_back(std::move(word));
   }
+  if (redirected_input)
+    for (std::size_t i = first_command; i < out_.commands.size(); ++i)
+      out_.commands[i].reads_input = true;
   if (words.empty() && env.empty()) return false;
   std::vector<std::string> argv;
   std::vector<bool> known;
@@ -165,7 +184,7 @@ bool parser::parse_command(list_end end) {
     argv.push_back(std::move(word.text));
     known.push_back(!word.expands);
   }
-  add_command(std::move(argv), std::move(known), std::move(env));
+  add_command(std::move(argv), std::move(known), std::move(env), fed || redirected_input);
   return false;
 }
 
@@ -196,15 +215,13 @@ void parser::skip_words() {
   }
 }
 
-void parser::parse_redirection() {
+bool parser::parse_redirection() {
   const char first = text_[at_++];
   bool output = first != '<';
   bool duplicate = false;
-  bool both = false;
   if (first == '&') {  // &> and &>>
     ++at_;
     if (peek() == '>') ++at_;
-    both = true;
   } else if (first == '>') {
     if (peek() == '>' || peek() == '|')
       ++at_;
@@ -218,10 +235,10 @@ void parser::parse_redirection() {
       ++at_;
       skip_blanks();
       read_word();
-      return;
+    } else {
+      read_here_document_start();
     }
-    read_here_document_start();
-    return;
+    return true;
   } else if (peek() == '&') {
     ++at_;
     duplicate = true;
@@ -232,17 +249,26 @@ void parser::parse_redirection() {
   skip_blanks();
   const parsed_word target = read_word();
   const std::string_view name = target.text;
-  if (duplicate && !both && !target.expands && !name.empty() &&
-      (name == "-" || name.find_first_not_of("0123456789") == name.size() - 1 ||
-       name.find_first_not_of("0123456789") == std::string_view::npos)) {
-    if (name.back() == '-' || std::isdigit(static_cast<unsigned char>(name.back()))) return;
+  if (duplicate && !target.expands && !name.empty()) {
+    // A number, a number that moves ("3-"), or "-", which closes.
+    const std::string_view number = name.substr(0, name.size() - (name.back() == '-' ? 1 : 0));
+    if (number.find_first_not_of("0123456789") == std::string_view::npos) return false;
+    // "<&-rm" closes a descriptor and begins the word rm.
+    fail("a redirection names no descriptor");
+    if (name.front() == '-') note_text(name.substr(1));
   }
-  if (target.expands) return fail("a redirection uses a name that is not known here");
-  if (name == "/dev/null" || name == "/dev/stdout" || name == "/dev/stderr") return;
-  if (name.empty()) return fail("a redirection has no target");
-  if (output) return fail("it writes to the file " + target.text);
-  if (name.starts_with("/dev/tcp") || name.starts_with("/dev/udp"))
-    return fail("it opens the network connection " + target.text);
+  if (target.expands) {
+    fail("a redirection uses a name that is not known here");
+    return !output;
+  }
+  if (name == "/dev/null" || name == "/dev/stdout" || name == "/dev/stderr") return false;
+  if (name.empty())
+    fail("a redirection has no target");
+  else if (output)
+    fail("it writes to the file " + target.text);
+  else if (name.starts_with("/dev/tcp") || name.starts_with("/dev/udp"))
+    fail("it opens the network connection " + target.text);
+  return !output;
 }
 
 void parser::read_here_document_start() {
@@ -297,11 +323,12 @@ void parser::note_text(std::string_view text) {
 
 // Takes wrappers away, follows `sh -c`, and says what is not followed.
 void parser::add_command(std::vector<std::string> argv, std::vector<bool> known,
-                         std::vector<std::string> env) {
+                         std::vector<std::string> env, bool reads_input) {
   simple_command command;
   command.env = std::move(env);
+  command.reads_input = reads_input;
   simple_command::form form{std::move(argv), std::move(known)};
-  bool elevated = false;
+  bool settled = false;  // command.argv is what rules that allow look at
   while (!form.argv.empty()) {
     if (!form.known[0]) {
       fail("the name of a program is the result of an expansion");
@@ -326,22 +353,29 @@ void parser::add_command(std::vector<std::string> argv, std::vector<bool> known,
         fail("an expansion stands between " + name + " and the program that it runs");
         break;
       }
-      if (kind == program_kind::elevator && !elevated) {
-        elevated = true;
+      if (command.forms.size() == max_wrappers) {
+        fail("too many wrappers stand around a command");
+        break;
+      }
+      // ./env is not env but whatever somebody wrote to that file.
+      const bool of_the_system = form.argv[0] == name || form.argv[0] == "/bin/" + name ||
+                                 form.argv[0] == "/usr/bin/" + name;
+      if (!settled && (kind == program_kind::elevator || !of_the_system)) {
+        settled = true;
         command.argv = form.argv;
         command.known = form.known;
       }
-      if (!elevated) command.env.insert(command.env.end(), inner.env.begin(), inner.env.end());
+      if (!settled) command.env.insert(command.env.end(), inner.env.begin(), inner.env.end());
       simple_command::form next{{form.argv.begin() + begin, form.argv.end()},
                                 {form.known.begin() + begin, form.known.end()}};
       command.forms.push_back(std::move(form));
       form = std::move(next);
       continue;
     }
-    check_program(name, kind, form);
+    check_program(name, kind, form, reads_input);
     break;
   }
-  if (elevated) {
+  if (settled) {
     command.forms.push_back(std::move(form));
   } else {
     command.argv = std::move(form.argv);
@@ -353,13 +387,13 @@ void parser::add_command(std::vector<std::string> argv, std::vector<bool> known,
 }
 
 void parser::check_program(const std::string& name, program_kind kind,
-                           const simple_command::form& form) {
+                           const simple_command::form& form, bool reads_input) {
   if (kind == program_kind::runner) return fail(name + " runs a command that is not followed here");
   if (kind == program_kind::builtin) {
     if (name == "eval" || name == "exec") {
       std::string text;
       for (std::size_t i = 1; i < form.argv.size(); ++i) text.append(form.argv[i]).push_back(' ');
-      parse_inner(text);
+      parse_inner(text, reads_input);
     }
     return fail(name + " changes what the shell runs");
   }
@@ -369,7 +403,9 @@ void parser::check_program(const std::string& name, program_kind kind,
     if (std::find(form.known.begin(), form.known.begin() + static_cast<std::ptrdiff_t>(script) + 1,
                   false) != form.known.begin() + static_cast<std::ptrdiff_t>(script) + 1)
       fail("the script of " + name + " -c is the result of an expansion");
-    return parse_inner(form.argv[script]);
+    parse_inner(form.argv[script], reads_input);
+    if (!posix_shell(name)) fail(name + " reads its script in a way that is not followed here");
+    return;
   }
   if (name == "find") {
     static constexpr std::string_view acting[] = {
@@ -386,11 +422,11 @@ void parser::check_program(const std::string& name, program_kind kind,
         return fail(name + " may run what stands in its arguments");
 }
 
-void parser::parse_inner(std::string_view text) {
+void parser::parse_inner(std::string_view text, bool input_given) {
   note_text(text);
   if (depth_ + 1 > max_nesting_levels) return fail("it is nested too deeply");
   const std::string copy(text);
-  parser inner(copy, out_, depth_ + 1);
+  parser inner(copy, out_, depth_ + 1, input_given);
   inner.parse_all();
 }
 
@@ -411,7 +447,8 @@ std::vector<std::string> bare_words(std::string_view text, bool drop_quotes) {
   for (char c : text) {
     const bool quote = c == '\'' || c == '"' || c == '\\';
     if (quote && drop_quotes) continue;
-    if (quote || std::string_view(" \t\n\r\v\f;|&()<>{}$`,=[]").find(c) != std::string_view::npos ||
+    if (quote ||
+        std::string_view(" \t\n\r\v\f;|&()<>{}$`,=[]!").find(c) != std::string_view::npos ||
         c == '\0')
       flush();
     else

@@ -24,6 +24,8 @@ struct simple_command {
   };
   std::vector<form> forms;
   std::vector<bool> known;  // for each word of argv
+  // A pipe, a file or a here-document feeds it: argv alone does not tell what it does.
+  bool reads_input = false;
 };
 
 struct shell_command {

@@ -106,9 +106,15 @@ TEST_CASE("limits end the reading without a crash") {
   while (words.size() + 2 < max_command_bytes) words += "a ";
   CHECK_FALSE(parse_shell_command(words).complete);
   std::string wrappers;
-  while (wrappers.size() + 4 < 8192) wrappers += "env ";
+  for (std::size_t i = 0; i < max_wrappers; ++i) wrappers += "env ";
   CHECK(parse_shell_command(wrappers + "ls").commands.back().argv ==
         std::vector<std::string>{"ls"});
+  CHECK_FALSE(parse_shell_command("env " + wrappers + "ls").complete);
+  // Work and memory grow with the line's length, not with its square.
+  while (wrappers.size() + 4 < max_command_bytes) wrappers += "env ";
+  const shell_command many = parse_shell_command(wrappers);
+  CHECK_FALSE(many.complete);
+  CHECK(many.commands.back().forms.size() <= max_wrappers);
 }
 
 TEST_CASE("a forbidden command is found behind any amount of padding") {

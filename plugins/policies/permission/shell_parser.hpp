@@ -23,8 +23,9 @@ enum class list_end { text, parenthesis, brace };
 // result.
 class parser {
  public:
-  parser(std::string_view text, shell_command& out, int depth)
-      : text_(text), out_(out), depth_(depth) {}
+  // input_given: what encloses the text is fed by a pipe, a file or a here-document.
+  parser(std::string_view text, shell_command& out, int depth, bool input_given = false)
+      : text_(text), out_(out), depth_(depth), input_given_(input_given) {}
   void parse_all();
   // The text as the inside of double quotes: only its substitutions are looked at.
   void parse_quoted_text();
@@ -44,14 +45,16 @@ class parser {
   bool parse_command(list_end end);
   void skip_time_options();
   void skip_words();
-  void parse_redirection();
+  // True when it gives the command an input.
+  bool parse_redirection();
   void read_here_document_start();
   void finish_here_documents();
   void note_text(std::string_view text);
   void add_command(std::vector<std::string> argv, std::vector<bool> known,
-                   std::vector<std::string> env);
-  void check_program(const std::string& name, program_kind kind, const simple_command::form& form);
-  void parse_inner(std::string_view text);
+                   std::vector<std::string> env, bool reads_input);
+  void check_program(const std::string& name, program_kind kind, const simple_command::form& form,
+                     bool reads_input);
+  void parse_inner(std::string_view text, bool input_given);
 
   // shell_word.cpp
   void skip_blanks();
@@ -66,6 +69,8 @@ class parser {
   std::string_view text_;
   shell_command& out_;
   int depth_;
+  bool input_given_;
+  bool after_pipe_ = false;
   std::size_t at_ = 0;
   std::size_t words_read_ = 0;
   std::vector<here_document> here_documents_;

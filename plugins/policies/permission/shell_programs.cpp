@@ -22,10 +22,11 @@ constexpr std::array<std::string_view, 14> shells = {"sh",   "bash", "dash",  "z
 constexpr std::string_view elevators[] = {"sudo", "doas", "pkexec"};
 
 constexpr std::string_view builtins[] = {
-    "eval",   "source",  ".",        "exec",    "trap",     "alias",     "unalias",  "enable",
-    "hash",   "bind",    "complete", "compgen", "mapfile",  "readarray", "let",      "fc",
-    "export", "declare", "typeset",  "local",   "readonly", "set",       "shopt",    "coproc",
-    "unset",  "read",    "getopts",  "history", "compopt",  "callback",  "autoload", "emulate"};
+    "eval",     "source",  ".",        "exec",     "trap",    "alias",   "unalias",
+    "enable",   "hash",    "bind",     "complete", "compgen", "mapfile", "readarray",
+    "let",      "fc",      "jobs",     "export",   "declare", "typeset", "local",
+    "readonly", "set",     "shopt",    "coproc",   "unset",   "read",    "getopts",
+    "history",  "compopt", "callback", "autoload", "emulate"};
 
 constexpr std::string_view runners[] = {"xargs",
                                         "parallel",
@@ -112,44 +113,41 @@ constexpr std::string_view runners[] = {"xargs",
                                         "wsl"};
 
 constexpr std::string_view interpreters[] = {
-    "python", "python2", "python3", "perl",  "ruby",   "node",   "nodejs",  "deno",   "bun",
-    "php",    "lua",     "luajit",  "tclsh", "wish",   "awk",    "gawk",    "mawk",   "nawk",
-    "sed",    "R",       "Rscript", "julia", "ghci",   "java",   "scala",   "groovy", "osascript",
-    "ed",     "ex",      "vi",      "vim",   "nvim",   "emacs",  "nano",    "less",   "more",
-    "man",    "sqlite3", "psql",    "mysql", "guile",  "racket", "octave",  "jshell", "m4",
-    "bc",     "dc",      "find",    "tar",   "zip",    "rsync",  "make",    "gmake",  "ninja",
-    "cmake",  "npx",     "pnpx",    "uvx",   "pipx",   "tsx",    "ts-node", "curl",   "wget",
-    "nc",     "ncat",    "socat",   "dd",    "openssl"};
+    "python", "python2", "python3", "perl",  "ruby",    "node",   "nodejs",  "deno",   "bun",
+    "php",    "lua",     "luajit",  "tclsh", "wish",    "awk",    "gawk",    "mawk",   "nawk",
+    "sed",    "R",       "Rscript", "julia", "ghci",    "java",   "scala",   "groovy", "osascript",
+    "ed",     "ex",      "vi",      "vim",   "nvim",    "emacs",  "nano",    "less",   "more",
+    "man",    "sqlite3", "psql",    "mysql", "guile",   "racket", "octave",  "jshell", "m4",
+    "bc",     "dc",      "find",    "tar",   "zip",     "rsync",  "make",    "gmake",  "ninja",
+    "cmake",  "npx",     "pnpx",    "uvx",   "pipx",    "tsx",    "ts-node", "curl",   "wget",
+    "nc",     "ncat",    "socat",   "dd",    "openssl", "patch",  "fdisk",   "sftp"};
 
 constexpr std::string_view viewers[] = {
-    "ls",       "cat",    "head",    "tail",      "wc",        "grep",     "egrep",   "fgrep",
-    "pwd",      "stat",   "file",    "du",        "df",        "basename", "dirname", "realpath",
-    "readlink", "cut",    "tr",      "nl",        "tac",       "rev",      "cmp",     "comm",
-    "diff",     "md5sum", "sha1sum", "sha256sum", "sha512sum", "cksum",    "whoami",  "id",
-    "uname",    "uptime", "free",    "nproc",     "true",      "false",    "test",    "[",
-    "echo",     "seq",    "sleep",   "which",     "type",      "printenv", "tree",    "ps",
-    "strings",  "od",     "hexdump", "xxd",       "jq",        "column",   "fold",    "expand",
-    "paste",    "join",   "lsblk",   "lscpu",     "arch-info", "getconf",  "locale",  ":",
-    "groups",   "tty",    "cal",     "look",      "numfmt",    "tsort",    "zcat"};
+    "ls",      "cat",       "head",      "tail",      "wc",       "grep",    "egrep",    "fgrep",
+    "pwd",     "stat",      "du",        "df",        "basename", "dirname", "realpath", "readlink",
+    "cut",     "tr",        "nl",        "tac",       "rev",      "cmp",     "comm",     "diff",
+    "md5sum",  "sha1sum",   "sha256sum", "sha512sum", "cksum",    "whoami",  "id",       "uname",
+    "uptime",  "free",      "nproc",     "true",      "false",    "test",    "[",        "echo",
+    "seq",     "sleep",     "which",     "type",      "printenv", "ps",      "strings",  "od",
+    "hexdump", "jq",        "column",    "fold",      "expand",   "paste",   "join",     "lsblk",
+    "lscpu",   "arch-info", "getconf",   "locale",    ":",        "groups",  "tty",      "cal",
+    "look",    "numfmt",    "tsort",     "zcat"};
 
 constexpr std::string_view plain_programs[] = {
-    "rm",       "cp",      "mv",           "mkdir",      "rmdir",   "touch",    "ln",
-    "chmod",    "chown",   "chgrp",        "tee",        "sort",    "uniq",     "shuf",
-    "split",    "csplit",  "kill",         "pkill",      "killall", "date",     "mktemp",
-    "install",  "shred",   "truncate",     "printf",     "patch",   "gzip",     "gunzip",
-    "bzip2",    "xz",      "zstd",         "unzip",      "rg",      "ag",       "ack",
-    "gcc",      "g++",     "clang",        "clang++",    "cc",      "c++",      "ld",
-    "nm",       "objdump", "readelf",      "strip",      "ar",      "hostname", "dmesg",
-    "mount",    "umount",  "mkfs",         "fdisk",      "reboot",  "shutdown", "halt",
-    "poweroff", "umask",   "ulimit",       "wait",       "cd",      "exit",     "return",
-    "shift",    "break",   "continue",     "jobs",       "bg",      "disown",   "pushd",
-    "popd",     "dirs",    "clang-format", "clang-tidy", "ctags",   "iconv",    "base64",
-    "ping",     "dig",     "nslookup",     "host",       "ip",      "ss",       "netstat",
-    "lsof",     "pgrep",   "top",          "htop",       "scp",     "sftp",     "useradd",
-    "userdel",  "usermod", "passwd",       "chattr",     "setfacl", "unlink",   "link",
-    "mkfifo",   "mknod",   "sync",         "ctest",      "pytest",  "mypy",     "ruff",
-    "black",    "eslint",  "prettier",     "tsc",        "jest",    "vitest",   "rustc",
-    "rustfmt"};
+    "tree",         "xxd",        "file",     "rm",      "cp",     "mv",      "mkdir",   "rmdir",
+    "touch",        "ln",         "chmod",    "chown",   "chgrp",  "tee",     "sort",    "uniq",
+    "shuf",         "split",      "csplit",   "kill",    "pkill",  "killall", "date",    "mktemp",
+    "install",      "shred",      "truncate", "printf",  "gzip",   "gunzip",  "bzip2",   "xz",
+    "zstd",         "unzip",      "rg",       "ag",      "ack",    "gcc",     "g++",     "clang",
+    "clang++",      "cc",         "c++",      "ld",      "nm",     "objdump", "readelf", "strip",
+    "ar",           "hostname",   "dmesg",    "mount",   "umount", "mkfs",    "reboot",  "shutdown",
+    "halt",         "poweroff",   "umask",    "ulimit",  "wait",   "cd",      "exit",    "return",
+    "shift",        "break",      "continue", "bg",      "disown", "pushd",   "popd",    "dirs",
+    "clang-format", "clang-tidy", "ctags",    "iconv",   "base64", "ping",    "dig",     "nslookup",
+    "host",         "ip",         "ss",       "netstat", "lsof",   "pgrep",   "top",     "htop",
+    "scp",          "useradd",    "userdel",  "usermod", "passwd", "chattr",  "setfacl", "unlink",
+    "link",         "mkfifo",     "mknod",    "sync",    "ctest",  "pytest",  "mypy",    "ruff",
+    "black",        "eslint",     "prettier", "tsc",     "jest",   "vitest",  "rustc",   "rustfmt"};
 
 constexpr std::string_view multi_verbs[] = {
     "git",        "npm",     "pnpm",    "yarn",      "cargo",     "rustup",   "docker", "podman",
@@ -158,8 +156,8 @@ constexpr std::string_view multi_verbs[] = {
     "go",         "gh",      "glab",    "terraform", "aws",       "gcloud",   "az",     "systemctl",
     "journalctl", "bazel",   "dotnet",  "mvn",       "gradle",    "composer", "bundle", "gem",
     "mix",        "flutter", "svn",     "hg",        "jj",        "meson",    "nix",    "zypper",
-    "apk",        "flatpak", "service", "virsh",     "vagrant",   "ansible",  "heroku", "fly",
-    "vercel",     "stack",   "cabal"};
+    "apk",        "flatpak", "service", "virsh",     "vagrant",   "heroku",   "fly",    "vercel",
+    "stack",      "cabal"};
 
 // Verbs that run whatever follows them, or set what will be run: never remembered by the verb
 // alone.
@@ -236,6 +234,39 @@ constexpr verb_exception running_verbs[] = {{"git", "bisect"},
                                             {"terraform", "destroy"},
                                             {"helm", "plugin"}};
 
+// Where a program that is no wrapper takes a command from its arguments. options: long ones, which
+// may be shortened, and letters; verbs: its first operand; empty program: any of the kind
+// multi_verb.
+struct running_use {
+  std::string_view program;
+  std::string_view long_options;  // " --filter "
+  std::string_view letters;       // -X, also with the value attached
+  std::string_view verbs;         // " exec "
+};
+constexpr running_use running_uses[] = {
+    {"git", " --upload-pack --receive-pack --exec --open-files-in-pager --extcmd ", "",
+     " bisect config filter-branch submodule rebase difftool mergetool "},
+    {"", "", "",
+     " run exec x dlx explore tool shell develop ssh sh compose debug extension alias config "},
+    {"hg", " --config --config-file ", "", ""},
+    {"svn", " --config-option --diff-cmd --diff3-cmd --editor-cmd ", "", ""},
+    {"apt", " --option ", "o", ""},
+    {"apt-get", " --option ", "o", ""},
+    {"dpkg", " --pre-invoke --post-invoke --status-logger ", "", ""},
+    {"sort", " --compress-program ", "", ""},
+    {"split", " --filter ", "", ""},
+    {"install", " --strip-program ", "", ""},
+    {"rg", " --pre --hostname-bin ", "", ""},
+    {"ag", " --pager ", "", ""},
+    {"ack", " --pager ", "", ""},
+    {"scp", " ", "So", ""},
+    {"ip", " ", "", " exec netns vrf "},
+    {"gcc", " -wrapper ", "", ""},
+    {"g++", " -wrapper ", "", ""},
+    {"cc", " -wrapper ", "", ""},
+    {"c++", " -wrapper ", "", ""},
+    {"ctest", " --build-and-test --test-command ", "", ""}};
+
 // How a wrapper reads its own options.
 struct wrapper_rule {
   std::string_view name;
@@ -248,8 +279,7 @@ struct wrapper_rule {
   bool numeric;                  // takes -5
 };
 constexpr wrapper_rule wrappers[] = {
-    {"env", "i0v", "uC", " --ignore-environment --null --debug ", " --unset --chdir ", 0, true,
-     false},
+    {"env", "i0v", "u", " --ignore-environment --null --debug ", " --unset ", 0, true, false},
     {"timeout", "v", "ks", " --foreground --preserve-status --verbose ", " --kill-after --signal ",
      1, false, false},
     {"nice", "", "n", " ", " --adjustment ", 0, false, true},
@@ -293,6 +323,49 @@ bool is_assignment(std::string_view word) {
 std::string_view base(std::string_view word) {
   const std::size_t slash = word.rfind('/');
   return slash == std::string_view::npos ? word : word.substr(slash + 1);
+}
+
+// Whether some name of the list begins so; GNU programs take any unambiguous beginning.
+bool begins_one(std::string_view list, std::string_view option) {
+  option = option.substr(0, option.find('='));
+  if (option.size() < 4 || option.front() != '-') return false;
+  const std::size_t at = list.find(" " + std::string(option));
+  return at != std::string_view::npos;
+}
+
+bool used_so(const running_use& use, const std::vector<std::string>& argv) {
+  bool before_verb = true;
+  for (std::size_t i = 1; i < argv.size(); ++i) {
+    const std::string_view word = argv[i];
+    if (word.starts_with('-')) {
+      if (begins_one(use.long_options, word)) return true;
+      if (word.size() > 1 && word[1] != '-' && use.letters.find(word[1]) != std::string_view::npos)
+        return true;
+    } else if (before_verb) {
+      if (in_list(use.verbs, word)) return true;
+      // A word after an option may be the option's value and not the verb.
+      before_verb = argv[i - 1].starts_with('-');
+    }
+  }
+  return false;
+}
+
+// git's options before the verb, and the letters that mean a program only after some verbs.
+bool git_runs_arguments(const std::vector<std::string>& argv) {
+  std::size_t i = 1;
+  for (; i < argv.size() && argv[i].starts_with('-'); ++i) {
+    const std::string_view word = argv[i];
+    if (word.starts_with("-c") || word.starts_with("--config-env") ||
+        word.starts_with("--exec-path="))
+      return true;
+    if (word == "-C" || word == "--git-dir" || word == "--work-tree" || word == "--namespace") ++i;
+  }
+  if (i >= argv.size()) return false;
+  const std::string_view verb = argv[i];
+  const char letter = verb == "grep" ? 'O' : verb == "clone" ? 'u' : '\0';
+  for (++i; letter != '\0' && i < argv.size(); ++i)
+    if (argv[i].size() > 1 && argv[i][0] == '-' && argv[i][1] == letter) return true;
+  return false;
 }
 
 enum class option_step { taken, taken_with_next, unclear };
@@ -342,6 +415,28 @@ program_kind kind_of(std::string_view name) {
       return program_kind::interpreter;
   if (name.starts_with("ld-linux")) return program_kind::runner;
   return program_kind::unknown;
+}
+
+bool posix_shell(std::string_view name) {
+  return name == "sh" || name == "bash" || name == "dash" || name == "ash";
+}
+
+bool runs_arguments(const std::vector<std::string>& argv) {
+  if (argv.empty()) return false;
+  const std::string_view name = base(argv[0]);
+  const program_kind kind = kind_of(name);
+  if (kind != program_kind::plain && kind != program_kind::multi_verb) return false;
+  if (name == "git" && git_runs_arguments(argv)) return true;
+  for (const running_use& use : running_uses)
+    if (use.program == name ||
+        (use.program.empty() && kind == program_kind::multi_verb && name != "git"))
+      if (used_so(use, argv)) return true;
+  return false;
+}
+
+bool input_decides(std::string_view name) {
+  const program_kind kind = kind_of(name);
+  return kind != program_kind::viewer && kind != program_kind::plain;
 }
 
 unwrapped unwrap(const std::vector<std::string>& argv) {
@@ -449,7 +544,7 @@ std::size_t verb_words(const std::vector<std::string>& argv) {
   // A path names one file; the same name elsewhere is another program.
   const program_kind kind = kind_of(argv[0]);
   if (kind == program_kind::viewer) return 1;
-  if (kind != program_kind::multi_verb || argv.size() < 2) return 0;
+  if (kind != program_kind::multi_verb || argv.size() < 2 || runs_arguments(argv)) return 0;
   const std::string& verb = argv[1];
   if (verb.empty() || !std::isalpha(static_cast<unsigned char>(verb.front()))) return 0;
   for (const verb_exception& exception : running_verbs)

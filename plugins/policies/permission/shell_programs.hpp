@@ -38,6 +38,16 @@ struct unwrapped {
 // The script of `sh -c SCRIPT`: its index, 0 when there is none that can be read.
 [[nodiscard]] std::size_t script_index(const std::vector<std::string>& argv);
 
+// A shell whose grammar is the one read here.
+[[nodiscard]] bool posix_shell(std::string_view name);
+
+// A program of a kind that runs nothing of what it is given, called in a way that does: `git -c`,
+// `docker exec`, `sort --compress-program`.
+[[nodiscard]] bool runs_arguments(const std::vector<std::string>& argv);
+
+// What is fed to the program decides what it does, as for `python3 <<EOF`.
+[[nodiscard]] bool input_decides(std::string_view name);
+
 // An environment variable that cannot make another program run.
 [[nodiscard]] bool harmless_variable(std::string_view name);
 

@@ -243,7 +243,13 @@ void parser::read_escaped_text(parsed_word& word) {
 
 void parser::read_dollar(parsed_word& word, bool in_quotes) {
   const char next = peek(1);
-  if (next == '\'' && !in_quotes) return read_escaped_text(word);
+  if (next == '\'' && !in_quotes) {
+    // To a plain POSIX shell this is a dollar and another kind of quote, which ends elsewhere.
+    fail("it has a string in $'...', which not every shell reads alike");
+    return read_escaped_text(word);
+  }
+  // The shell joins the lines first, so that "(" or "{" on the next one belongs to this dollar.
+  if (next == '\\' && peek(2) == '\n') fail("a line is continued in the middle of an expansion");
   if (next == '"' && !in_quotes) {
     fail("it has a translated string");
     ++at_;
@@ -312,7 +318,7 @@ void parser::read_backticks(parsed_word& word) {
     inner.push_back(c);
   }
   if (!closed) fail("a backtick is not closed");
-  parse_inner(inner);
+  parse_inner(inner, true);
 }
 
 }  // namespace rustic::permission::detail
