@@ -20,6 +20,12 @@ std::uint32_t read_timeout(const json::object& config) {
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(ms, 1, 24LL * 60 * 60 * 1000));
 }
 
+// By the real directory: a link that leads elsewhere later must not take the answers with it.
+std::string project_scope(const std::string& workspace) {
+  const std::vector<std::string> names = names_of_path(workspace, "");
+  return "project:" + (names.empty() ? workspace : names.back());
+}
+
 void deny(verdict& why, std::string rule, std::string reason) {
   why.what = decision::deny;
   why.rule = std::move(rule);
@@ -143,7 +149,7 @@ task<verdict> policy::decide(context& ctx, open_call& call) {
   if (!call.workspace.empty()) {
     std::vector<grant> stored;
     std::int64_t version = 0;
-    co_await read_stored(ctx, "project:" + call.workspace, &stored, &version);
+    co_await read_stored(ctx, project_scope(call.workspace), &stored, &version);
     grants.insert(grants.end(), stored.begin(), stored.end());
   }
   co_return rules_.decide(call.view, grants);
@@ -228,7 +234,7 @@ task<void> policy::remember(context& ctx, open_call& call, std::vector<grant> gr
     std::scoped_lock lock(mutex_);
     sessions_.add(call.session, grants);
   }
-  std::string scope = for_project ? "project:" + call.workspace : "session:" + call.session;
+  std::string scope = for_project ? project_scope(call.workspace) : "session:" + call.session;
   if (!co_await store(ctx, scope, &grants))
     ctx.log(RAI_LOG_WARN,
             "permission: the answer could not be stored and holds while this program "

@@ -1,4 +1,8 @@
 // The plugin in a kernel: what runs, what is asked, what is remembered, what is refused.
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
 #include <thread>
 
 #include "test_world.hpp"
@@ -130,6 +134,31 @@ TEST_CASE("an answer for the session holds in that session, also after a resume"
   CHECK(again.end(*again.shell("git commit -q")).status == status_code::ok);
   CHECK(again.end(*again.shell("git commit -q", again.scope("s2"))).status ==
         status_code::permission_denied);
+}
+
+TEST_CASE("an answer for a project belongs to the directory and not to a link that leads to it") {
+  namespace fs = std::filesystem;
+  std::string name = (fs::temp_directory_path() / "rustic-permission-XXXXXX").string();
+  REQUIRE(::mkdtemp(name.data()) != nullptr);
+  const fs::path base = name;
+  fs::create_directory(base / "a");
+  fs::create_directory(base / "b");
+  fs::create_directory_symlink("a", base / "current");
+  const std::string link = (base / "current").string();
+  fake_storage storage;
+  world w({}, &storage);
+  w.person();
+  auto call = w.shell("make", w.scope("s1", link));
+  w.answer("project");
+  CHECK(w.end(*call).status == status_code::ok);
+  CHECK(w.end(*w.shell("make", w.scope("s2", (base / "a").string()))).status == status_code::ok);
+  CHECK(w.asked() == 1);
+  fs::remove(base / "current");
+  fs::create_directory_symlink("b", base / "current");
+  auto other = w.shell("make", w.scope("s3", link));
+  w.answer("deny");
+  CHECK(w.end(*other).status == status_code::permission_denied);
+  fs::remove_all(base);
 }
 
 TEST_CASE(

@@ -1,5 +1,7 @@
 #include "question.hpp"
 
+#include <algorithm>
+
 #include "limits.hpp"
 
 namespace rustic::permission {
@@ -17,36 +19,43 @@ json::object choice(std::string_view id, std::string label, std::string_view key
 
 }  // namespace
 
+namespace {
+
+// Control characters, and those that take no room or turn the direction of text.
+bool hidden(char32_t code) {
+  if (code < 0x20) return code != '\n' && code != '\t';
+  struct range {
+    char32_t first, last;
+  };
+  static constexpr range ranges[] = {
+      {0x7F, 0x9F},     {0xAD, 0xAD},     {0x34F, 0x34F},   {0x61C, 0x61C},
+      {0x115F, 0x1160}, {0x17B4, 0x17B5}, {0x180B, 0x180F}, {0x200B, 0x200F},
+      {0x2028, 0x202E}, {0x2060, 0x206F}, {0x3164, 0x3164}, {0xFE00, 0xFE0F},
+      {0xFEFF, 0xFEFF}, {0xFFA0, 0xFFA0}, {0xFFF0, 0xFFFB}, {0xE0000, 0xE0FFF}};
+  return std::any_of(std::begin(ranges), std::end(ranges),
+                     [&](const range& one) { return one.first <= code && code <= one.last; });
+}
+
+}  // namespace
+
 std::string printable(std::string_view text) {
   static constexpr char digits[] = "0123456789abcdef";
   const std::string clean = to_utf8(text);
   std::string out;
-  for (std::size_t i = 0; i < clean.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(clean[i]);
-    const auto next = [&](std::size_t n) {
-      return i + n < clean.size() ? static_cast<unsigned char>(clean[i + n]) : 0U;
-    };
-    if ((byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7F) {
-      out += "\\x";
-      out.push_back(digits[byte >> 4]);
-      out.push_back(digits[byte & 15]);
-    } else if (byte == 0xC2 && next(1) >= 0x80 && next(1) < 0xA0) {  // C1 controls
-      out += "\\u00";
-      out.push_back(digits[next(1) >> 4]);
-      out.push_back(digits[next(1) & 15]);
-      ++i;
-    } else if (byte == 0xE2 && ((next(1) == 0x80 && (next(2) == 0x8E || next(2) == 0x8F ||
-                                                     (next(2) >= 0xA8 && next(2) <= 0xAE) ||
-                                                     (next(2) >= 0x8B && next(2) <= 0x8D))) ||
-                                (next(1) == 0x81 && next(2) >= 0xA0 && next(2) <= 0xAF))) {
-      // Zero-width characters, line separators and the ones that turn the direction of text.
-      const unsigned code = 0x2000U | ((next(1) & 0x3FU) << 6) | (next(2) & 0x3FU);
-      out += "\\u";
-      for (int shift = 12; shift >= 0; shift -= 4) out.push_back(digits[(code >> shift) & 15U]);
-      i += 2;
+  for (std::size_t i = 0; i < clean.size();) {
+    const auto first = static_cast<unsigned char>(clean[i]);
+    const std::size_t size = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    char32_t code = size == 1 ? first : first & (0x7FU >> size);
+    for (std::size_t n = 1; n < size && i + n < clean.size(); ++n)
+      code = (code << 6) | (static_cast<unsigned char>(clean[i + n]) & 0x3FU);
+    if (hidden(code)) {
+      const int length = code < 0x80 ? 2 : code < 0x10000 ? 4 : 8;
+      out += code < 0x80 ? "\\x" : code < 0x10000 ? "\\u" : "\\U";
+      for (int n = length - 1; n >= 0; --n) out.push_back(digits[(code >> (4 * n)) & 15U]);
     } else {
-      out.push_back(clean[i]);
+      out.append(clean, i, size);
     }
+    i += size;
   }
   return out;
 }
@@ -55,10 +64,14 @@ json::object make_question(const call_request& call, const verdict& why, bool ma
                            bool may_project) {
   std::string subject;
   const json::value* command = call.arguments->if_contains("command");
-  if (command != nullptr && command->is_string())
+  if (command != nullptr && command->is_string()) {
     subject = command->get_string();
-  else
+    json::object others = *call.arguments;
+    others.erase("command");
+    if (!others.empty()) subject += "\nwith " + json::serialize(others);
+  } else {
     subject = json::serialize(*call.arguments);
+  }
   subject = printable(subject);
   std::string body(cut_utf8(subject, max_question_bytes));
   if (body.size() < subject.size())

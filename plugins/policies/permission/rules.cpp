@@ -51,6 +51,14 @@ const json::value* argument_at(const json::object& arguments, const std::string&
   return at;
 }
 
+// What a lasting answer about a command need not name: how long, and what is looked at by itself.
+bool among_shell_arguments(std::string_view name) {
+  static constexpr std::string_view known[] = {"timeout", "timeout_ms",       "description",
+                                               "env",     "environment",      "workdir",
+                                               "cwd",     "working_directory"};
+  return std::find(std::begin(known), std::end(known), name) != std::end(known);
+}
+
 bool value_matches(const json::value& wanted, const json::value& have) {
   if (wanted.is_string()) return matches_glob(wanted.get_string(), text_of(have));
   return wanted == have;
@@ -105,6 +113,8 @@ struct rule_set::subject {
   std::vector<std::vector<std::string>> paths;
   bool unresolved = false;
   bool workdir_elsewhere = false;
+  // An argument of a shell tool that changes what its command means, such as a host.
+  std::string further_argument;
 };
 
 rule_set::subject rule_set::look_at(const call_request& call) const {
@@ -127,6 +137,8 @@ rule_set::subject rule_set::look_at(const call_request& call) const {
         for (const auto& [key, value] : env->get_object())
           for (simple_command& one : out.line.commands)
             one.env.push_back(std::string(key) + "=" + text_of(value));
+    for (const auto& [key, value] : arguments)
+      if (key != argument && !among_shell_arguments(key)) out.further_argument = std::string(key);
     break;
   }
   auto add_path = [&](std::string_view text) {
@@ -277,7 +289,7 @@ verdict rule_set::allowed_or_asked(const call_request& call, const std::vector<g
     const bool usable = what.line.complete && !what.workdir_elsewhere && unsure_rule == nullptr;
     for (std::size_t i = 0; usable && i < covered.size(); ++i) {
       const simple_command& command = what.line.commands[i];
-      covered[i] = harmful_variable(command) == nullptr &&
+      covered[i] = harmful_variable(command) == nullptr && what.further_argument.empty() &&
                    std::any_of(grants.begin(), grants.end(), [&](const grant& one) {
                      return grant_covers_command(one, call.tool, command);
                    });
@@ -353,6 +365,8 @@ void rule_set::suggest(const call_request& call, const subject& what,
   if (what.shell) {
     if (!what.line.complete) return once("the command is not understood completely");
     if (what.workdir_elsewhere) return once("it starts in a directory outside the workspace");
+    if (!what.further_argument.empty())
+      return once("its argument `" + what.further_argument + "` would not be part of the answer");
     if (what.line.commands.empty()) return once("there is no command in it");
     for (std::size_t i = 0; i < what.line.commands.size(); ++i) {
       if (covered[i]) continue;

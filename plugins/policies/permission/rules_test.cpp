@@ -319,6 +319,10 @@ TEST_CASE("a question hides nothing") {
   CHECK(printable("a\xc2\x9b"
                   "b") == "a\\u009bb");
   CHECK(printable("x\xe2\x80\xaey") == "x\\u202ey");
+  CHECK(printable("x\xef\xbb\xbfy") == "x\\ufeffy");
+  CHECK(printable("x\xc2\xady") == "x\\u00ady");
+  CHECK(printable("r\xf3\xa0\x81\xadm") == "r\\U000e006dm");
+  CHECK(printable("\xf0\x9f\x98\x80") == "\xf0\x9f\x98\x80");
   CHECK(printable("caf\xc3\xa9 \xe2\x82\xac") == "caf\xc3\xa9 \xe2\x82\xac");
   CHECK(printable("a\xff"
                   "b") ==
@@ -390,4 +394,26 @@ TEST_CASE("a lasting answer about a verb does not cover a use that runs its argu
   CHECK(other.what == decision::ask);
   REQUIRE(other.suggestion.size() == 1);
   CHECK(other.suggestion[0].exact);
+}
+
+TEST_CASE("a question shows all arguments, and no lasting answer covers those that it leaves out") {
+  const rule_set rules = rules_of("[]");
+  question_about call{.tool = "ssh_run",
+                      .arguments = {{"command", "git fetch"}, {"host", "production"}}};
+  const verdict why = call(rules);
+  CHECK(why.what == decision::ask);
+  CHECK(why.suggestion.empty());
+  CHECK(why.why_once.find("`host`") != std::string::npos);
+  call_request seen;
+  seen.tool = call.tool;
+  seen.arguments = &call.arguments;
+  const json::object question = make_question(seen, why, true, true);
+  CHECK(rustic::text_or(question, "body").find("\"host\":\"production\"") != std::string::npos);
+  grant given;
+  given.tool = "ssh_run";
+  given.argv = {"git", "fetch"};
+  CHECK(call(rules, {given}).what == decision::ask);
+  question_about plain{.tool = "ssh_run",
+                       .arguments = {{"command", "git fetch"}, {"timeout_ms", 5}}};
+  CHECK(plain(rules, {given}).what == decision::allow);
 }
