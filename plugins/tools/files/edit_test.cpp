@@ -43,6 +43,10 @@ TEST_CASE("several matches") {
   REQUIRE(done.success);
   CHECK(contains(done.output, "3 replacements at lines 1, 3, 4"));
   CHECK(work.get("f") == "x = 2\ny\nx = 2\nz x = 2\n");
+  work.put("f", "q\nxaaa\n");
+  CHECK(contains(error_of(work, "aa"), "occurs 2 times in 'f', at lines 2, 2"));
+  work.put("f", "a\nb\na\nb\na\n");
+  CHECK(contains(error_of(work, "a\nb\na\n"), "occurs 2 times in 'f', at lines 1, 3"));
   work.put("f", "aaaa");
   CHECK(edit(work, "aa", "b", true).success);
   CHECK(work.get("f") == "bb");

@@ -237,6 +237,14 @@ result<write_outcome> replace_file(place& at, std::string_view bytes,
     old = std::move(*opened);
     if (::fstat(old.get(), &info) != 0) return system_failure("look at", at.shown, errno);
     if (stamp_of(info) != *options.expected) return changed_failure(at);
+    // The rename below needs no right on the file itself: who took it away meant to keep the file.
+    if ((info.st_mode & 0222U) == 0 ||
+        (::faccessat(at.parent.get(), at.leaf.c_str(), W_OK, AT_EACCESS) != 0 && errno == EACCES)) {
+      return failure{reason::refused,
+                     "'" + at.shown +
+                         "' is read-only; nothing was written. If it is meant to be "
+                         "changed, make it writable first (chmod u+w)."};
+    }
   }
 
   temporary_file temporary(parent, random_name());

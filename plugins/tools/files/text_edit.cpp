@@ -103,6 +103,10 @@ result<edit_outcome> apply_edit(std::string& text, const text_edit& edit, std::s
     return failure{reason::not_found, "old_text was not found in " + file + ". " +
                                           explain_missing(view, wanted, replacement)};
   }
+  // "aa" stands at two places in "aaa", although it can be replaced at one of them only.
+  if (found.size() == 1 && !edit.replace_all)
+    if (const std::size_t other = find_text(view, wanted, found[0] + 1); other != view.npos)
+      found.push_back(other);
   if (found.size() > 1 && !edit.replace_all) {
     return failure{reason::invalid,
                    "old_text occurs " + std::to_string(found.size()) + " times in " + file +

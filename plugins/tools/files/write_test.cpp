@@ -25,6 +25,21 @@ tool_result read(test_workspace& work, const std::string& path) {
   return work.tools.read({path}, work.scope);
 }
 
+TEST_CASE("a read-only file keeps its content") {
+  test_workspace work;
+  work.put("f", "precious\n");
+  ::chmod((work.root / "f").c_str(), 0444);
+  const tool_result done =
+      work.call("files_write", R"({"path":"f","content":"x","overwrite":true})");
+  CHECK_FALSE(done.success);
+  CHECK(contains(done.error, "'f' is read-only"));
+  CHECK(contains(work.call("files_edit", R"({"path":"f","old_text":"p","new_text":"q"})").error,
+                 "read-only"));
+  CHECK(work.get("f") == "precious\n");
+  ::chmod((work.root / "f").c_str(), 0600);
+  CHECK(work.call("files_write", R"({"path":"f","content":"x","overwrite":true})").success);
+}
+
 TEST_CASE("a new file, with its directories") {
   test_workspace work;
   const tool_result made = write(work, "a/b/c/new.txt", "one\ntwo\n");
