@@ -113,6 +113,39 @@ std::vector<std::string> names_of_path(std::string_view path, std::string_view w
   return names;
 }
 
+std::string path_expression(std::string_view pattern) {
+  const bool by_name = pattern.find('/') == std::string_view::npos;
+  std::string out = by_name ? "(?:^|/)" : "^";
+  auto literal = [&](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') ||
+        (byte >= 'a' && byte <= 'z')) {
+      out.push_back(c);
+    } else {
+      static constexpr char digits[] = "0123456789abcdef";
+      out += "\\x";
+      out.push_back(digits[byte >> 4]);
+      out.push_back(digits[byte & 15]);
+    }
+  };
+  for (const std::string_view part : parts_of(pattern)) {
+    if (!by_name && part == "**") {
+      out += "(?:/[^/]+)*";
+      continue;
+    }
+    if (!by_name) out += "/";
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      if (part[i] == '*')
+        out += "[^/]*";
+      else if (part[i] == '?')
+        out += "[^/]";
+      else
+        literal(part[i] == '\\' && i + 1 < part.size() ? part[++i] : part[i]);
+    }
+  }
+  return out + "(?:/|$)";
+}
+
 bool inside(std::string_view path, std::string_view directory) {
   if (directory == "/") return path.starts_with('/');
   return path == directory || (path.size() > directory.size() && path.starts_with(directory) &&

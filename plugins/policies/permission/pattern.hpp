@@ -25,6 +25,10 @@ namespace rustic::permission {
 [[nodiscard]] std::vector<std::string> names_of_path(std::string_view path,
                                                      std::string_view workspace);
 
+// The pattern as an RE2 expression over absolute paths: of a path and all below it when it holds a
+// '/' (then it is absolute), else of any name on the way.
+[[nodiscard]] std::string path_expression(std::string_view pattern);
+
 // path equals directory or is below it. Both normal.
 [[nodiscard]] bool inside(std::string_view path, std::string_view directory);
 

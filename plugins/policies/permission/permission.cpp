@@ -118,6 +118,12 @@ task<std::string> policy::judge(context& ctx) {
                {"reason", to_utf8(why.reason)},
                {"rule", to_utf8(why.rule)}});
   if (why.what != decision::allow) throw failure(make_denial(call.tool, why, hint));
+  // Links may be turned since they were looked at, and a walk passes more than its arguments name.
+  if (const std::vector<std::string> withheld = rules_.withheld(call.view); !withheld.empty()) {
+    json::object body = parse_object(call.body, "call");
+    body["withheld"] = json::array(withheld.begin(), withheld.end());
+    call.body = json::serialize(body);
+  }
   // What was judged goes on, and not a text that another parser may read in another way.
   co_return co_await pass(ctx, std::move(call.body));
 }

@@ -69,6 +69,16 @@ std::string_view variable_name(std::string_view assignment) {
   return name;
 }
 
+// A path as a pattern that matches it alone.
+std::string escaped(std::string_view path) {
+  std::string out;
+  for (char c : path) {
+    if (c == '*' || c == '?' || c == '\\') out.push_back('\\');
+    out.push_back(c);
+  }
+  return out;
+}
+
 const std::string* harmful_variable(const simple_command& command) {
   for (const std::string& one : command.env)
     if (!harmless_variable(variable_name(one))) return &one;
@@ -178,13 +188,13 @@ bool rule_set::path_matches(const rule& one, const call_request& call, const sub
   std::string pattern = one.path;
   if (!by_name && !pattern.starts_with('/')) {
     if (call.workspace.empty()) return !allows;
-    pattern = std::string(call.workspace) + "/" + pattern;
+    pattern = escaped(call.workspace) + "/" + pattern;
   }
   std::vector<std::string> patterns = {pattern};
   // The workspace may itself be reached through a link.
   if (!by_name && !one.path.starts_with('/'))
     for (const std::string& root : names_of_path(call.workspace, ""))
-      patterns.push_back(root + "/" + one.path);
+      patterns.push_back(escaped(root) + "/" + one.path);
   auto name_matches = [&](const std::string& name) {
     if (by_name) {
       // "*.env" and "secrets" mean the file or a directory on the way to it.
@@ -198,8 +208,10 @@ bool rule_set::path_matches(const rule& one, const call_request& call, const sub
       }
       return false;
     }
-    return std::any_of(patterns.begin(), patterns.end(),
-                       [&](const std::string& p) { return matches_path(p, name); });
+    return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& p) {
+      // What forbids a directory forbids what is in it.
+      return matches_path(p, name) || (!allows && matches_path(p + "/**", name));
+    });
   };
   auto matches = [&](const std::vector<std::string>& names) {
     return allows ? !names.empty() && std::all_of(names.begin(), names.end(), name_matches)
@@ -210,16 +222,35 @@ bool rule_set::path_matches(const rule& one, const call_request& call, const sub
                 : std::any_of(what.paths.begin(), what.paths.end(), matches);
 }
 
-// Everything of the rule but argv.
-bool rule_set::applies(const rule& one, const call_request& call, const subject& what) const {
+// Everything of the rule but argv and path.
+bool concerns(const rule& one, const call_request& call) {
   if (!matches_glob(one.tool, call.tool)) return false;
   if (!one.agent.empty() && !matches_glob(one.agent, call.agent)) return false;
-  if (!one.argv.empty() && !what.shell) return false;
-  for (const auto& [name, wanted] : one.arguments) {
-    const json::value* have = argument_at(*call.arguments, name);
-    if (have == nullptr || !value_matches(wanted, *have)) return false;
+  return std::all_of(one.arguments.begin(), one.arguments.end(), [&](const auto& member) {
+    const json::value* have = argument_at(*call.arguments, member.first);
+    return have != nullptr && value_matches(member.second, *have);
+  });
+}
+
+// Everything of the rule but argv.
+bool rule_set::applies(const rule& one, const call_request& call, const subject& what) const {
+  return concerns(one, call) && (one.argv.empty() || what.shell) && path_matches(one, call, what);
+}
+
+std::vector<std::string> rule_set::withheld(const call_request& call) const {
+  std::vector<std::string> out;
+  for (const rule& one : rules_) {
+    if (one.what != decision::deny || one.path.empty() || !one.argv.empty() || !concerns(one, call))
+      continue;
+    if (one.path.find('/') == std::string::npos || one.path.starts_with('/')) {
+      out.push_back(path_expression(one.path));
+      continue;
+    }
+    // The workspace has two names when it is reached through a link.
+    for (const std::string& root : names_of_path(call.workspace, ""))
+      out.push_back(path_expression(escaped(root) + "/" + one.path));
   }
-  return path_matches(one, call, what);
+  return out;
 }
 
 verdict rule_set::decide(const call_request& call, const std::vector<grant>& grants) const {

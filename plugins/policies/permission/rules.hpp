@@ -72,6 +72,9 @@ class rule_set {
   // memory.
   verdict decide(const call_request& call, const std::vector<grant>& grants) const;
 
+  // Expressions (path_expression) of the paths that rules deny to such a call, for tools that walk
+  // directories or resolve a path again.
+  std::vector<std::string> withheld(const call_request& call) const;
   mode configured_mode() const noexcept { return mode_; }
   std::size_t size() const noexcept { return rules_.size(); }
 

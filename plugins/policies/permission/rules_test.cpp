@@ -4,6 +4,8 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <cctype>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <rustic/status.hpp>
@@ -416,4 +418,52 @@ TEST_CASE("a question shows all arguments, and no lasting answer covers those th
   question_about plain{.tool = "ssh_run",
                        .arguments = {{"command", "git fetch"}, {"timeout_ms", 5}}};
   CHECK(plain(rules, {given}).what == decision::allow);
+}
+
+TEST_CASE("what a path rule denies goes on with the call, as expressions") {
+  folder base;
+  fs::create_directories(base.path / "w*");
+  const std::string workspace = fs::canonical(base.path / "w*").string();
+  const rule_set rules = rules_of(R"([
+    {"tool":"files_*","path":"secrets","decision":"deny"},
+    {"tool":"files_*","path":"a/b?/**","decision":"deny"},
+    {"tool":"files_*","path":"/etc/*.d","decision":"deny"},
+    {"tool":"files_write","path":"docs/**","decision":"deny"},
+    {"tool":"files_*","path":"x/y","decision":"ask"},
+    {"tool":"files_*","path":"z","agent":"other","decision":"deny"}])");
+  const json::object arguments;
+  call_request call;
+  call.tool = "files_grep";
+  call.arguments = &arguments;
+  call.workspace = workspace;
+  std::string literal;
+  for (char c : workspace) {
+    char hex[8];
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) || c == '/';
+    std::snprintf(hex, sizeof hex, plain ? "%c" : "\\x%02x", c);
+    literal += hex;
+  }
+  CHECK(rules.withheld(call) == std::vector<std::string>{
+                                    "(?:^|/)secrets(?:/|$)",
+                                    "^" + literal + "/a/b[^/](?:/[^/]+)*(?:/|$)",
+                                    "^/etc/[^/]*\\x2ed(?:/|$)",
+                                });
+  call.tool = "shell";
+  CHECK(rules.withheld(call).empty());
+}
+
+TEST_CASE("what forbids a directory forbids what is in it") {
+  const rule_set rules = rules_of(R"([
+    {"tool":"files_read","path":"a/secrets","decision":"deny"},
+    {"tool":"files_write","path":"a/docs","decision":"allow"}])");
+  auto decide = [&](std::string tool, std::string path) {
+    question_about call{.tool = std::move(tool), .arguments = {{"path", std::move(path)}}};
+    call.workspace = "/w";
+    return call(rules).what;
+  };
+  CHECK(decide("files_read", "a/secrets") == decision::deny);
+  CHECK(decide("files_read", "a/secrets/") == decision::deny);
+  CHECK(decide("files_read", "a/x/../secrets/deep/key") == decision::deny);
+  CHECK(decide("files_write", "a/docs") == decision::allow);
+  CHECK(decide("files_write", "a/docs/x") == decision::ask);
 }

@@ -21,6 +21,7 @@
 #include "path_scope.hpp"
 #include "seen_files.hpp"
 #include "text_edit.hpp"
+#include "withheld.hpp"
 
 namespace rustic::files {
 
@@ -29,6 +30,7 @@ struct call_scope {
   std::string session;
   std::string workspace;           // absolute; relative paths start here
   std::vector<std::string> roots;  // absolute, besides the workspace
+  withheld_paths withheld = {};    // neither shown nor changed
   cancel_check cancelled = {};     // polled often, from the calling thread; empty: never
 };
 

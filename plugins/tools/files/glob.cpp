@@ -56,7 +56,7 @@ result<tool_result> file_tools::do_glob(const glob_request& request,
   if (rest.empty()) rest = "**";
   auto pattern = glob_pattern::parse(rest, rooted);
   if (!pattern) return pattern.error();
-  auto at = paths->locate(path);
+  auto at = locate_shown(*paths, path, scope.withheld);
   if (!at) return at.error();
   if (!at->exists) return missing_failure(*at);
   if (!S_ISDIR(at->info.st_mode)) {
@@ -67,6 +67,7 @@ result<tool_result> file_tools::do_glob(const glob_request& request,
   std::size_t total = 0;
   walk_options options;
   options.ignored = request.ignored;
+  if (!scope.withheld.empty()) options.withheld = &scope.withheld;
   auto report = walk_tree(*at, options, bounds_, scope.cancelled, [&](const walk_entry& entry) {
     if (entry.kind == entry_kind::directory || !pattern->matches(entry.path)) {
       return walk_step::go_on;

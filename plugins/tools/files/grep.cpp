@@ -126,7 +126,7 @@ result<tool_result> file_tools::do_grep(const grep_request& request,
   }
   auto paths = path_scope::open(scope.workspace, scope.roots);
   if (!paths) return paths.error();
-  auto at = paths->locate(request.path);
+  auto at = locate_shown(*paths, request.path, scope.withheld);
   if (!at) return at.error();
   if (!at->exists) return missing_failure(*at);
 
@@ -137,6 +137,7 @@ result<tool_result> file_tools::do_grep(const grep_request& request,
     std::optional<failure> problem;
     walk_options options;
     options.ignored = request.ignored;
+    if (!scope.withheld.empty()) options.withheld = &scope.withheld;
     auto walked = walk_tree(*at, options, bounds_, scope.cancelled, [&](const walk_entry& entry) {
       if (entry.kind != entry_kind::file || (filter && !filter->matches(entry.path))) {
         return walk_step::go_on;

@@ -43,6 +43,9 @@ inline constexpr std::size_t grep_line_bytes_max = 500;      // shown of one lin
 inline constexpr std::size_t grep_pattern_bytes_max = 4096;  // of the expression
 inline constexpr long long grep_memory_bytes = 16 << 20;     // of the compiled expression
 
+inline constexpr long long withheld_memory_bytes = 16 << 20;  // of the compiled expressions
+inline constexpr std::size_t withheld_max = 4096;             // expressions of one call
+
 inline constexpr std::size_t walk_depth_max = 256;             // directories below one another
 inline constexpr std::size_t walk_entries_max = 2'000'000;     // looked at by one call
 inline constexpr std::size_t directory_entries_max = 200'000;  // of one directory

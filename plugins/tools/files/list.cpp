@@ -80,7 +80,7 @@ result<tool_result> file_tools::do_list(const list_request& request,
                                         const call_scope& scope) const {
   auto paths = path_scope::open(scope.workspace, scope.roots);
   if (!paths) return paths.error();
-  auto at = paths->locate(request.path);
+  auto at = locate_shown(*paths, request.path, scope.withheld);
   if (!at) return at.error();
   if (!at->exists) return missing_failure(*at);
   if (!S_ISDIR(at->info.st_mode)) {
@@ -90,7 +90,8 @@ result<tool_result> file_tools::do_list(const list_request& request,
   }
   std::vector<node> nodes(1);
   std::unordered_map<std::string, std::size_t> directories = {{"", 0}};
-  const walk_options options{request.hidden, request.ignored, true, request.depth};
+  const walk_options options{request.hidden, request.ignored, true, request.depth,
+                             scope.withheld.empty() ? nullptr : &scope.withheld};
   auto report = walk_tree(*at, options, bounds_, scope.cancelled, [&](const walk_entry& entry) {
     const std::size_t parent = directories[std::string(entry.directory)];
     if (parent != 0 && nodes[parent].children.size() >= crowded_entries_max) {

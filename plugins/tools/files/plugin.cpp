@@ -41,6 +41,19 @@ call_scope read_scope(context& call) {
   for (const json::value& root : array_or_empty(members, "roots")) {
     if (root.is_string()) out.roots.emplace_back(root.get_string());
   }
+  std::vector<std::string> withheld;
+  const json::object body = call.request().object();
+  if (const json::value* list = find(body, "withheld")) {
+    // What cannot be read must not read as nothing: the empty expression matches every path.
+    if (!list->is_array() || list->get_array().size() > withheld_max) {
+      withheld.emplace_back();
+    } else {
+      for (const json::value& one : list->get_array()) {
+        withheld.emplace_back(one.is_string() ? std::string(one.get_string()) : std::string());
+      }
+    }
+  }
+  out.withheld = withheld_paths(withheld);
   out.cancelled = [&call] { return call.cancelled(); };
   return out;
 }

@@ -168,7 +168,7 @@ result<stream_end> stream_lines(int fd, const place& at, const limits& bounds,
 result<tool_result> file_tools::do_read(const read_request& request, const call_scope& scope) {
   auto paths = path_scope::open(scope.workspace, scope.roots);
   if (!paths) return paths.error();
-  auto at = paths->locate(request.path);
+  auto at = locate_shown(*paths, request.path, scope.withheld);
   if (!at) return at.error();
   if (!at->exists) return missing_failure(*at);
   if (S_ISDIR(at->info.st_mode)) {

@@ -266,5 +266,45 @@ TEST_CASE("names and contents that are not UTF-8 come out as valid text") {
   }
 }
 
+TEST_CASE("what a rule withholds is neither shown, searched, read nor changed") {
+  test_workspace work;
+  work.put("secrets/key.pem", "needle\n");
+  work.put("src/a.env", "needle\n");
+  work.put("src/a.cpp", "needle\n");
+  fs::create_symlink("secrets", work.root / "link");
+  const std::string root = fs::canonical(work.root).string();
+  work.scope.withheld =
+      withheld_paths({"^" + root + "/secrets(?:/[^/]+)*$", R"((?:^|/)[^/]*\.env(?:/|$))"});
+  const auto check = [&](const tool_result& done) {
+    CHECK(done.success);
+    CHECK(contains(done.output, "a.cpp"));
+    CHECK_FALSE(contains(done.output, "key.pem"));
+    CHECK_FALSE(contains(done.output, "a.env"));
+    CHECK(contains(done.output, "2 entries are withheld by a rule"));
+  };
+  check(work.call("files_grep", R"({"pattern":"needle"})"));
+  check(work.call("files_glob", R"({"pattern":"**"})"));
+  check(work.call("files_list", R"({"depth":5})"));
+  for (const char* path :
+       {"secrets", "secrets/key.pem", "link", "link/key.pem", "./src/../secrets/key.pem"}) {
+    CAPTURE(path);
+    const boost::json::object at{{"path", path}};
+    const std::string text = boost::json::serialize(at);
+    CHECK(contains(work.call("files_read", text).error, "withheld"));
+    CHECK(contains(work.call("files_list", text).error, "withheld"));
+    boost::json::object more = at;
+    more["pattern"] = "*";
+    CHECK(contains(work.call("files_glob", boost::json::serialize(more)).error, "withheld"));
+    more["pattern"] = "needle";
+    CHECK(contains(work.call("files_grep", boost::json::serialize(more)).error, "withheld"));
+    more["content"] = "x";
+    CHECK(contains(work.call("files_write", boost::json::serialize(more)).error, "withheld"));
+  }
+  CHECK(contains(work.call("files_glob", R"({"pattern":"secrets/*"})").error, "withheld"));
+  CHECK(work.get("secrets/key.pem") == "needle\n");
+  work.scope.withheld = withheld_paths({"("});  // unreadable: everything
+  CHECK(contains(work.call("files_read", R"({"path":"src/a.cpp"})").error, "withheld"));
+}
+
 }  // namespace
 }  // namespace rustic::files

@@ -136,6 +136,10 @@ class tree_walk {
     for (const found_entry& entry : entries) {
       if (done()) break;
       const std::string path = below(directory.path, entry.name);
+      if (options_.withheld && options_.withheld->covers(start_path_ + "/" + path)) {
+        ++report_.withheld;
+        continue;
+      }
       const walk_step step =
           visit_({path, entry.name, directory.path, entry.kind, at, directory.depth + 1});
       if (step == walk_step::stop) report_.stopped = true;
@@ -203,6 +207,7 @@ class tree_walk {
   const walk_visitor& visit_;
   const clock::time_point deadline_;
   std::string base_ = start_.below;
+  const std::string start_path_ = start_.path == "/" ? "" : start_.path;
   std::deque<pending_directory> pending_;
   std::unique_ptr<DIR, close_directory> directory_;
   walk_report report_;
@@ -216,6 +221,10 @@ std::string walk_report::remarks() const {
   const auto add = [&](const std::string& text) { out += (out.empty() ? "" : "; ") + text; };
   if (timed_out) add("stopped after the time limit, so this is incomplete");
   if (too_many) add("there are more entries than are looked at, so this is incomplete");
+  if (withheld) {
+    add(withheld == 1 ? "1 entry is withheld by a rule of the user"
+                      : std::to_string(withheld) + " entries are withheld by a rule of the user");
+  }
   if (unreadable) {
     add(unreadable == 1 ? "1 directory could not be read"
                         : std::to_string(unreadable) + " directories could not be read");

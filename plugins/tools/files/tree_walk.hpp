@@ -11,6 +11,7 @@
 #include "file_access.hpp"
 #include "limits.hpp"
 #include "path_scope.hpp"
+#include "withheld.hpp"
 
 namespace rustic::files {
 
@@ -33,6 +34,7 @@ struct walk_options {
   bool breadth_first =
       false;  // whole levels; otherwise the entries of a directory, then each below
   std::size_t depth_max = walk_depth_max;
+  const withheld_paths* withheld = nullptr;  // neither visited nor entered
 };
 
 struct walk_report {
@@ -42,6 +44,7 @@ struct walk_report {
   std::size_t entries = 0;      // looked at
   std::size_t hidden = 0;       // left out as hidden
   std::size_t ignored = 0;      // left out by .gitignore rules
+  std::size_t withheld = 0;     // left out by a rule of the user
   std::size_t unreadable = 0;   // directories that could not be opened
   std::string remarks() const;  // what a model should know about completeness; "" if nothing
 };

@@ -84,7 +84,7 @@ result<void> file_tools::may_write(const place& at) const {
 result<tool_result> file_tools::do_write(const write_request& request, const call_scope& scope) {
   auto paths = path_scope::open(scope.workspace, scope.roots);
   if (!paths) return paths.error();
-  auto at = paths->locate(request.path);
+  auto at = locate_shown(*paths, request.path, scope.withheld);
   if (!at) return at.error();
   if (request.path.back() == '/' && !at->exists) {
     return failure{reason::invalid, "'" + at->shown +
@@ -166,7 +166,7 @@ result<tool_result> file_tools::do_edit(const edit_request& request, const call_
   }
   auto paths = path_scope::open(scope.workspace, scope.roots);
   if (!paths) return paths.error();
-  auto at = paths->locate(request.path);
+  auto at = locate_shown(*paths, request.path, scope.withheld);
   if (!at) return at.error();
   if (!at->exists) {
     failure missing = missing_failure(*at);
