@@ -31,12 +31,12 @@ bool long_option_is(std::string_view word, std::string_view name) {
   return word == name || (word.size() >= 3 && word.starts_with("--") && name.starts_with(word));
 }
 
-bool has_letter(std::span<const std::string> options, char letter) {
-  for (const std::string& option : options) {
+bool has_letter(std::span<const std::string_view> options, char letter) {
+  for (const std::string_view option : options) {
     if (is_cluster(option)) {
-      if (option.find(letter, 1) != std::string::npos) return true;
-      if ((letter == 'r' && option.find('R', 1) != std::string::npos) ||
-          (letter == 'R' && option.find('r', 1) != std::string::npos))
+      if (option.find(letter, 1) != std::string_view::npos) return true;
+      if ((letter == 'r' && option.find('R', 1) != std::string_view::npos) ||
+          (letter == 'R' && option.find('r', 1) != std::string_view::npos))
         return true;
     } else {
       for (const option_pair& pair : pairs)
@@ -46,21 +46,22 @@ bool has_letter(std::span<const std::string> options, char letter) {
   return false;
 }
 
-bool has_option(std::span<const std::string> options, std::string_view wanted) {
-  for (const std::string& option : options)
+bool has_option(std::span<const std::string_view> options, std::string_view wanted) {
+  for (const std::string_view option : options)
     if (option == wanted) return true;
   if (is_cluster(wanted)) {
     return std::all_of(wanted.begin() + 1, wanted.end(),
                        [&](char letter) { return has_letter(options, letter); });
   }
-  for (const std::string& option : options)
+  for (const std::string_view option : options)
     if (long_option_is(option, wanted.substr(0, wanted.find('='))) &&
         (wanted.find('=') == std::string_view::npos || option == wanted))
       return true;
   for (const option_pair& pair : pairs)
     if (pair.name == wanted)
-      for (const std::string& option : options)
-        if (is_cluster(option) && option.find(pair.letter, 1) != std::string::npos) return true;
+      for (const std::string_view option : options)
+        if (is_cluster(option) && option.find(pair.letter, 1) != std::string_view::npos)
+          return true;
   return false;
 }
 
@@ -78,7 +79,7 @@ likeness resembles_span(std::span<const std::string> words, const std::vector<bo
   if (!is_known(0)) return likeness::maybe;
   if (program_name(words[0]) != program_name(rule[0])) return likeness::no;
 
-  std::vector<std::string> options;
+  std::vector<std::string_view> options;
   std::vector<operand> operands;
   bool any_unknown = false;
   bool only_operands = false;
@@ -89,7 +90,7 @@ likeness resembles_span(std::span<const std::string> words, const std::vector<bo
       only_operands = true;
       after_option = false;
     } else if (!only_operands && is_known(i) && is_option(words[i])) {
-      options.push_back(words[i]);
+      options.emplace_back(words[i]);
       after_option = words[i].find('=') == std::string::npos;
     } else {
       operands.push_back({words[i], is_known(i), after_option});
@@ -137,9 +138,12 @@ likeness stronger(likeness a, likeness b) {
 // Looks for the rule's program at every word.
 likeness search(std::span<const std::string> words, std::span<const std::string> rule) {
   const std::string_view program = program_name(rule[0]);
+  std::size_t steps = 0;
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (program_name(words[i]) != program) continue;
     const std::size_t count = std::min(words.size() - i, max_search_words);
+    steps += count;
+    if (steps > max_search_steps) return likeness::yes;
     if (resembles_span(words.subspan(i, count), nullptr, rule) != likeness::no)
       return likeness::yes;
   }

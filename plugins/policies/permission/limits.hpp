@@ -15,6 +15,9 @@ inline constexpr int max_nesting_levels = 12;
 inline constexpr std::size_t max_wrappers = 16;  // of one command, each around the next
 // How far after a program's name its options are looked for when a line is searched as bare words.
 inline constexpr std::size_t max_search_words = 1024;
+// Words looked at for one rule in one reading; a line that needs more counts as holding the rule's
+// words, so that neither time nor a denial runs out.
+inline constexpr std::size_t max_search_steps = 2 * 1024 * 1024;
 
 inline constexpr std::size_t max_rules = 1024;
 inline constexpr std::size_t max_pattern_bytes = 4096;

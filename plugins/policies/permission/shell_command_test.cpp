@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <ctime>
 #include <random>
 #include <rustic/json.hpp>
 
@@ -123,6 +124,28 @@ TEST_CASE("a forbidden command is found behind any amount of padding") {
   CHECK(decide(rules, "ls;" + padding + "rm -rf /") == 'd');
   CHECK(decide(rules, "ls '" + std::string(max_command_bytes, 'x') + "'; curl x") == 'd');
   CHECK(decide(rules, std::string(max_checked_bytes + 1, ' ') + "ls") == 'd');
+}
+
+TEST_CASE("searching for a forbidden command is bounded and never ends in leave") {
+  const rule_set rules = [] {
+    json::array list;
+    for (int i = 0; i < 8; ++i)
+      list.push_back(json::object{{"tool", "shell"},
+                                  {"argv", json::array{"rm", "-rf", std::to_string(i)}},
+                                  {"decision", "deny"}});
+    return rule_set(json::object{{"rules", std::move(list)}});
+  }();
+  for (const std::size_t bytes : {max_command_bytes - 8, max_checked_bytes - 8}) {
+    std::string line = "ls $(";
+    while (line.size() + 3 < bytes) line += "rm ";
+    const std::clock_t before = std::clock();
+    CHECK(decide(rules, line, mode::bypass) == 'd');
+    // Without the bound it is a minute and more.
+    CHECK(std::clock() - before < 10 * CLOCKS_PER_SEC);
+  }
+  std::string some = "ls $(";
+  for (int i = 0; i < 500; ++i) some += "rm -r x; ";
+  CHECK(decide(rules, some) == 'k');
 }
 
 TEST_CASE("any bytes are read without a crash") {
