@@ -173,6 +173,41 @@ TEST_CASE("a file that changed between the look at it and the first call is not 
   CHECK(w.plugins.reload("probe", file, inspect_plugin(file).identity) == "");
 }
 
+TEST_CASE("another mode or another name of a file is no change of it") {
+  world w(copied_only);
+  const auto file = copy_of_probe(w.dir, "mode.so");
+  const auto seen = inspect_plugin(file);
+  w.plugins.add(seen);
+  fs::permissions(file, fs::perms::owner_read);
+  w.ask("rustic.test/co");
+  fs::create_hard_link(file, w.dir.path / "name.so");
+  CHECK(w.plugins.reload("probe", file, seen.identity) == "");
+  CHECK(w.plugins.reload(seen) == "");
+}
+
+TEST_CASE("a new generation that needs what nothing offers is not opened") {
+  world w;
+  w.plugins.add(inspect_plugin(probe_file));
+  w.ask("rustic.test/co");
+  std::ifstream in(probe_file, std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(in)), {});
+  constexpr std::string_view before = R"("config": {"type": "object"})";
+  constexpr std::string_view then = R"("requires": ["rustic.no/x"] )";
+  static_assert(before.size() == then.size());
+  const auto at = bytes.find(before);
+  REQUIRE(at != std::string::npos);
+  const auto needy = w.dir.path / "needy.so";
+  std::ofstream(needy, std::ios::binary) << bytes.replace(at, before.size(), then);
+  fs::permissions(needy, fs::perms::owner_all);
+  CHECK(w.plugins.reload("probe", needy) == "it needs rustic.no/x, which nothing offers");
+  CHECK(w.state("probe").generation == 1);
+  w.ask("rustic.test/co");
+  service there;
+  w.b.provide("rustic.no/x", there, "somebody");
+  CHECK(w.plugins.reload("probe", needy) == "");
+  CHECK(w.state("probe").generation == 2);
+}
+
 TEST_CASE("the place for private copies has to be the user's own") {
   scratch dir;
   const auto place = dir.path / "shared";

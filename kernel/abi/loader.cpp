@@ -140,11 +140,14 @@ loader::record* loader::find_locked(std::string_view id) {
 }
 
 std::string loader::requirements_locked(record& plugin, std::vector<std::string>& path) {
-  for (const auto& target : plugin.file.about.requires_targets) {
+  const auto& about = plugin.file.about;
+  for (const auto& target : about.requires_targets) {
+    if (std::find(plugin.targets.begin(), plugin.targets.end(), target) != plugin.targets.end())
+      continue;  // its own
     const auto found = kernel_.names().find(target);
     if (!found) return "it needs " + target + ", which nothing offers";
     auto* other = find_locked(found->owner);
-    if (!other || other == &plugin) continue;  // the program itself, or its own
+    if (!other || found->owner == about.id) continue;  // the program itself, or its own
     const auto problem = activate_locked(*other, path);
     if (!problem.empty())
       return "it needs " + target + " of plugin " + found->owner + ": " + problem;
@@ -280,8 +283,11 @@ std::optional<std::string> loader::saved_locked(record& plugin) {
   return out;
 }
 
+// `unwanted` is opened and of no use: to be stopped without the lock, which its last calls may
+// want.
 std::string loader::replace_locked(record& plugin, const plugin_file& file,
-                                   std::vector<std::uint64_t>& replaced) {
+                                   std::vector<std::uint64_t>& replaced,
+                                   std::unique_ptr<plugin_instance>& unwanted) {
   const auto& id = file.about.id;
   const auto draining = std::count_if(retired_.begin(), retired_.end(),
                                       [&](const retired& old) { return old.instance->id() == id; });
@@ -290,14 +296,17 @@ std::string loader::replace_locked(record& plugin, const plugin_file& file,
   record after;
   after.file = file;
   after.targets = targets_of(file.about, after.attributes);
+  std::vector<std::string> path{id};
+  auto problem = requirements_locked(after, path);
+  if (!problem.empty()) return problem;
   const auto state = saved_locked(plugin);
   std::unique_ptr<plugin_instance> next;
-  auto problem = open_locked({file, plugin.generations + 1, true, state ? &*state : nullptr}, next,
-                             after.isolated);
+  problem = open_locked({file, plugin.generations + 1, true, state ? &*state : nullptr}, next,
+                        after.isolated);
   if (!problem.empty()) return problem;
   problem = bind_locked(after, *next, replaced);
   if (!problem.empty()) {
-    next->stop();
+    unwanted = std::move(next);
     return problem;
   }
   for (const auto& old : plugin.targets)
@@ -339,28 +348,29 @@ std::string loader::exchange(std::string_view id, plugin_file file, const plugin
                              const std::optional<file_identity>& expected) {
   reap();
   std::vector<std::uint64_t> replaced;
+  std::unique_ptr<plugin_instance> unwanted;
+  std::string problem;
   {
     const lifecycle held(*this);
     auto* plugin = find_locked(id);
     if (!plugin) return "there is no plugin " + std::string(id);
     file.directory = seen ? seen->directory : plugin->file.directory;
-    std::string problem;
     if (!file.problem.empty())
       problem = file.path.string() + ": " + file.problem;
     else if (file.about.id != id)
       problem = file.path.string() + " is the plugin " + file.about.id + ", not " + std::string(id);
-    else if (expected && *expected != file.identity)
+    else if (expected && !expected->same_content(file.identity))
       problem = file.path.string() + " has changed since it was looked at";
     try {
-      if (problem.empty()) problem = replace_locked(*plugin, file, replaced);
+      if (problem.empty()) problem = replace_locked(*plugin, file, replaced, unwanted);
     } catch (const std::exception& error) {
       problem = error.what();
     }
     plugin->replacement_problem = problem;
-    if (!problem.empty()) return problem;
   }
+  if (unwanted) unwanted->stop();
   watch_drain(replaced);
-  return {};
+  return problem;
 }
 
 void loader::watch_drain(const std::vector<std::uint64_t>& generations) {
@@ -413,8 +423,11 @@ std::string loader::unload(std::string_view id, std::uint32_t drain_ms) {
     if (kernel_.names().wait_drained(generation, drain_ms)) continue;
     kernel_.cancel_generation(generation);
     if (kernel_.names().wait_drained(generation, default_grace_ms)) continue;
-    std::scoped_lock lock(mutex_);
-    retired_.push_back({std::move(instance), generations});
+    {
+      std::scoped_lock lock(mutex_);
+      retired_.push_back({std::move(instance), generations});
+    }
+    watch_drain(generations);
     return "calls to it are still running after they were cancelled";
   }
   instance->stop();

@@ -78,7 +78,7 @@ class loader {
 
   // Opens `file` as the next generation from a private copy, hands it what the old one saved, binds
   // the names to it, and lets the calls in flight finish on the old one. Empty, or the reason why
-  // not; then the old one goes on serving. With `expected` the file has to be that one. A plugin
+  // not; then the old one goes on serving. With `expected` its content has to be that one. A plugin
   // that was unloaded or switched off serves again.
   std::string reload(std::string_view id, const std::filesystem::path& file,
                      const std::optional<file_identity>& expected = std::nullopt);
@@ -116,7 +116,8 @@ class loader {
   std::string exchange(std::string_view id, plugin_file file, const plugin_file* seen,
                        const std::optional<file_identity>& expected);
   std::string replace_locked(record& plugin, const plugin_file& file,
-                             std::vector<std::uint64_t>& replaced);
+                             std::vector<std::uint64_t>& replaced,
+                             std::unique_ptr<plugin_instance>& unwanted);
   std::string bind_locked(record& plugin, plugin_instance& instance,
                           std::vector<std::uint64_t>& replaced);
   record* find_locked(std::string_view id);

@@ -87,7 +87,7 @@ std::optional<private_copy> private_copy::make(const fs::path& file, const file_
     problem = "cannot read " + file.string() + ": " + cause();
     return std::nullopt;
   }
-  if (identity_of(from.get()) != expected) {
+  if (!identity_of(from.get()).same_content(expected)) {
     problem = file.string() + " has changed since it was looked at; reload the plugin";
     return std::nullopt;
   }
@@ -106,7 +106,7 @@ std::optional<private_copy> private_copy::make(const fs::path& file, const file_
     problem = "cannot copy " + file.string() + " to " + name + ": " + cause();
     return std::nullopt;
   }
-  if (identity_of(from.get()) != expected) {
+  if (!identity_of(from.get()).same_content(expected)) {
     problem = file.string() + " was written while it was read; reload the plugin";
     return std::nullopt;
   }

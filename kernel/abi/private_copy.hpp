@@ -14,8 +14,8 @@ namespace rustic::kernel::abi {
 // The copy is removed with this object; what has been mapped by then stays.
 class private_copy {
  public:
-  // In `directory`, which is made (0700) when missing. Nothing and a reason: the file is not the
-  // one that `expected` describes any more or changes while it is read, the directory is no place
+  // In `directory`, which is made (0700) when missing. Nothing and a reason: the content is not
+  // what `expected` describes any more or changes while it is read, the directory is no place
   // for it, or there is no room.
   static std::optional<private_copy> make(const std::filesystem::path& file,
                                           const file_identity& expected,
