@@ -359,3 +359,52 @@ TEST_CASE("large requests and results pass; too large ones are refused by name")
   CHECK(w.ask(raw, "echo", huge, RAI_RESOURCE_EXHAUSTED).find("isolation") != std::string::npos);
   CHECK(w.ask(raw, "echo") == "{}");
 }
+
+TEST_CASE("a cancelled call that has ended is not late while others are slow to take events") {
+  world w;
+  w.section["cancel_grace"] = "100ms";
+  w.add(test_plugin("hostile"));
+  std::mutex slow;
+  w.b.k.events().subscribe(
+      "test.slow",
+      [](void* self, rai_str, rai_str) {
+        const std::scoped_lock wait(*static_cast<std::mutex*>(self));
+      },
+      &slow);
+  caller reader, publisher;
+  reader.flow = [](const rai_event&) -> rai_flow { return RAI_PAUSE; };
+  const auto id = w.call(reader, raw, "stream", R"({"count":100000})");
+  {
+    const std::scoped_lock hold(slow);
+    w.call(publisher, hostile, "publish", R"({"topic":"test.slow","count":5000})");
+    const auto pass = [](int ms) {
+      const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(ms);
+      eventually([&] { return std::chrono::steady_clock::now() > until; });
+    };
+    pass(200);  // by now so many wait that the child is not heard
+    w.b.k.cancel(id);
+    pass(400);
+    CHECK(w.died() == 0);
+  }
+  REQUIRE(publisher.wait_finished());
+  REQUIRE(reader.wait_finished());
+  CHECK(reader.status() == RAI_CANCELLED);
+  w.ask(hostile, "echo");
+  CHECK(w.died() == 0);
+}
+
+TEST_CASE(
+    "a new generation that is refused is stopped although it calls what is not activated yet") {
+  world w;
+  w.add(test_plugin("hostile"));
+  w.add(test_plugin("probe"));
+  w.ask(raw, "echo");
+  const auto file = w.dir.path / "withheld";
+  std::ofstream(file) << "now";
+  w.plugin_config = json::serialize(
+      json::object{{"withheld_while", file.string()}, {"call_at_start", "rustic.test/block"}});
+  const auto problem = w.plugins.reload("hostile", test_plugin("hostile"));
+  CHECK(problem.find("it does not offer rustic.test/raw") != std::string::npos);
+  w.ask(raw, "echo");
+  w.ask("rustic.test/co", "echo");
+}

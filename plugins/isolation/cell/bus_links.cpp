@@ -1,5 +1,7 @@
 #include "bus_links.hpp"
 
+#include <string>
+
 namespace rustic::cell {
 
 bool bus_links::on_subscribe(const frame& in) {
@@ -38,7 +40,18 @@ void bus_links::handle(void* self, rai_str topic, rai_str body) noexcept {
       return;
   } catch (...) {
   }
-  me.owner.dropped_.fetch_add(1);
+  me.owner.note_dropped();
+}
+
+void bus_links::note_dropped() noexcept {
+  const auto count = dropped_.fetch_add(1) + 1;
+  if ((count & (count - 1)) != 0 || !RAI_HAS(&host_, log)) return;  // the 1st, 2nd, 4th, 8th, ...
+  try {
+    const std::string text =
+        "it does not take events fast enough: " + std::to_string(count) + " were dropped";
+    host_.log(host_.self, RAI_LOG_WARN, 0, str(text));
+  } catch (...) {  // no memory to tell of it
+  }
 }
 
 }  // namespace rustic::cell

@@ -24,8 +24,6 @@ class bus_links {
   bool on_subscribe(const frame& in);
   void on_unsubscribe(std::uint64_t id);
   void clear();
-  // Since the last time.
-  std::uint64_t take_dropped() { return dropped_.exchange(0); }
 
  private:
   struct link {
@@ -35,6 +33,7 @@ class bus_links {
     std::uint64_t subscription = 0;  // the host's
   };
   static void handle(void* self, rai_str topic, rai_str body) noexcept;
+  void note_dropped() noexcept;
 
   const rai_host& host_;
   frame_queue& out_;

@@ -57,7 +57,26 @@ cell::cell(const rai_host& host, cell_settings settings)
   lock.unlock();
   if (answer.status == RAI_OK) return;
   end_thread();
+  if (answer.late) late_death();
   require_ok(answer);
+}
+
+// What takes too long to load or to start is dead like what crashed there: whoever calls it would
+// wait as long each time. Its thread has ended.
+void cell::late_death() {
+  const auto now_ms = unix_ms();
+  const ended_as how{not_ready(), {}, {}};
+  error why;
+  {
+    const std::lock_guard lock(mutex_);
+    why = death_locked(how, now_ms);
+  }
+  tell_death(why, how, now_ms);
+  throw failure(why);
+}
+
+std::string cell::not_ready() const {
+  return "it was not ready within " + std::to_string(settings_.load_timeout_ms) + " ms";
 }
 
 cell::~cell() {
@@ -86,7 +105,7 @@ cell::reply cell::wait_reply(std::unique_lock<std::mutex>& lock, std::int64_t ti
   awaited_ = false;
   if (!reply_)
     return {RAI_DEADLINE_EXCEEDED,
-            "it has not answered within " + std::to_string(timeout_ms) + " ms"};
+            "it has not answered within " + std::to_string(timeout_ms) + " ms", true};
   reply out = std::move(*reply_);
   reply_.reset();
   return out;
@@ -137,7 +156,12 @@ void cell::start() {
       return;
     }
   }
-  require_ok(ask(frame_type::start, phase::loaded, phase::starting, start_frame()));
+  const reply answer = ask(frame_type::start, phase::loaded, phase::starting, start_frame());
+  if (answer.late) {
+    end_thread();
+    late_death();
+  }
+  require_ok(answer);
 }
 
 std::string cell::save() {

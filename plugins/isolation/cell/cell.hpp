@@ -61,6 +61,7 @@ class cell {
   struct reply {
     rai_status status = RAI_OK;
     std::string text;
+    bool late = false;  // there was none in time
   };
   struct forwarder {  // what a rai_service points to
     cell& owner;
@@ -83,6 +84,11 @@ class cell {
   std::optional<error> refusal_locked(std::int64_t now_ms) const;
   rai_service service_of(forwarder& to);
   void end_thread();
+  [[noreturn]] void late_death();
+  std::string not_ready() const;
+  // Counts it; what its calls are told.
+  error death_locked(const ended_as& how, std::int64_t now_ms);
+  void tell_death(const error& why, const ended_as& how, std::int64_t now_ms);
 
   // The thread that listens.
   void loop();
@@ -148,6 +154,7 @@ class cell {
   clock::time_point heard_{}, load_due_ = clock::time_point::max();
   clock::time_point report_due_ = clock::time_point::max();
   std::optional<clock::time_point> pinged_;
+  clock::time_point deaf_until_{};      // what it says may not have been heard yet
   bool hung_up_ = false;                // the child's end of the frames is closed
   bool noted_ = false;                  // what confinement could not do was said
   std::atomic<bool> asleep_{false};     // no timer runs: a call that begins wakes it

@@ -12,6 +12,7 @@
 namespace rustic::cell {
 namespace {
 
+constexpr std::string_view died_topic = "rustic.plugin.died";
 constexpr int frame_reads_per_round = 4;
 constexpr int last_frame_reads = 1'024;  // of a child that has ended: what it said still counts
 
@@ -96,7 +97,7 @@ int cell::poll_timeout_ms() {
   auto next = std::min(load_due_, report_due_);
   for (const auto& [process, due] : leaving_) next = std::min(next, due);
   if (child_) {
-    if (const auto due = served_.next_due()) next = std::min(next, *due);
+    if (const auto due = served_.next_due()) next = std::min(next, std::max(*due, deaf_until_));
     if (pinged_) {
       next = std::min(next, *pinged_ + std::chrono::milliseconds(settings_.pong_timeout_ms));
     } else {
@@ -280,6 +281,8 @@ bool cell::outward(const frame& in) {
       const auto topic = reader.text();
       const auto body = reader.text();
       if (!reader.whole()) return false;
+      // Of deaths only the cell tells: they decide who is quarantined.
+      if (topic == died_topic) return true;
       if (RAI_HAS(&host_, publish)) host_.publish(host_.self, str(topic), str(body));
       return true;
     }
@@ -382,12 +385,14 @@ void cell::on_time() {
   if (!child_) return;
   if (violation_.load()) kill_for("it sent something that is no answer");
   if (queue_->overrun()) kill_for("it does not read what it is sent");
-  if (served_.overdue(now))
+  // Its word that they have ended may wait behind what others are slow to take.
+  if (outward_.full()) deaf_until_ = now + std::chrono::milliseconds(settings_.cancel_grace_ms);
+  if (now >= deaf_until_ && served_.overdue(now))
     kill_for("it did not end a cancelled call within " + std::to_string(settings_.cancel_grace_ms) +
              " ms");
   if (now >= load_due_) {
     load_due_ = clock::time_point::max();
-    kill_for("it was not ready within " + std::to_string(settings_.load_timeout_ms) + " ms");
+    kill_for(not_ready());
   }
   on_silence(now);
   if (now < report_due_) return;
@@ -420,19 +425,17 @@ void cell::kill_for(std::string reason) {
 void cell::gone(ended_as how) {
   if (!killed_because_.empty()) how = {killed_because_, {}, {}};
   error why;
-  why.code = status_code::unavailable;
-  why.message = "plugin " + settings_.id + " died: " + how.reason;
-  why.details = not_again("plugin_died");
   const auto now_ms = unix_ms();
   bool stopping = false;
   {
     const std::lock_guard lock(mutex_);
     stopping = phase_ == phase::stopping;
-    if (!stopping) policy_.died(now_ms);
-    why.hint = policy_.quarantined()
-                   ? "It is quarantined now: rustic-ai plugin enable " + settings_.id
-                   : "The next call starts it again.";
-    if (!stopping) phase_ = phase::none;
+    if (stopping) {
+      why = {status_code::unavailable, "plugin " + settings_.id + " has been stopped", {}, {}, {}};
+    } else {
+      why = death_locked(how, now_ms);
+      phase_ = phase::none;
+    }
     by_itself_ = false;
     if (awaited_ && !reply_) {
       reply_ = stopping ? reply{} : reply{RAI_UNAVAILABLE, why.message};
@@ -445,7 +448,22 @@ void cell::gone(ended_as how) {
   // next child.
   served_.refuse_parked(why);
   served_.close(why);
-  if (stopping) return;
+  if (!stopping) tell_death(why, how, now_ms);
+}
+
+error cell::death_locked(const ended_as& how, std::int64_t now_ms) {
+  policy_.died(now_ms);
+  error why;
+  why.code = status_code::unavailable;
+  why.message = "plugin " + settings_.id + " died: " + how.reason;
+  why.details = not_again("plugin_died");
+  why.hint = policy_.quarantined()
+                 ? "It is quarantined now: rustic-ai plugin enable " + settings_.id
+                 : "The next call starts it again.";
+  return why;
+}
+
+void cell::tell_death(const error& why, const ended_as& how, std::int64_t now_ms) {
   say(RAI_LOG_ERROR, why.message + "; " + why.hint);
   publish_death(how, now_ms);
 }
@@ -493,7 +511,7 @@ void cell::publish_death(const ended_as& how, std::int64_t now_ms) {
     body["quarantined"] = policy_.quarantined();
   }
   const std::string text = json::serialize(body);
-  host_.publish(host_.self, str("rustic.plugin.died"), str(text));
+  host_.publish(host_.self, str(died_topic), str(text));
 }
 
 }  // namespace rustic::cell

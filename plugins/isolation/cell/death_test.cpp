@@ -156,6 +156,65 @@ TEST_CASE("a plugin that dies or refuses while it is created or started says so"
   CHECK(w.died() == 0);
 }
 
+TEST_CASE("a plugin that does not get ready has died, each time") {
+  for (const auto* when : {"die_in_create", "die_in_start"}) {
+    CAPTURE(when);
+    hostile_world w;
+    w.section["load_timeout"] = "200ms";
+    w.plugin_config = std::string("{\"") + when + "\":\"never\"}";
+    for (int death = 1; death <= 2; ++death) {
+      const auto text = w.ask(hostile, "echo", "{}", RAI_FAILED_PRECONDITION);
+      CHECK(has(text, "plugin hostile died: it was not ready within 200 ms"));
+      REQUIRE(w.died() == static_cast<std::size_t>(death));
+      CHECK(text_or(w.death(0), "reason") == "it was not ready within 200 ms");
+    }
+  }
+}
+
+TEST_CASE("what it offers no more when it is started again is refused, and nobody dies of it") {
+  hostile_world w;
+  const auto file = w.dir.path / "withheld";
+  w.plugin_config = json::serialize(json::object{{"withheld_while", file.string()}});
+  w.ask(raw, "echo");
+  std::ofstream(file) << "now";
+  w.fatal(hostile, "die", R"({"how":"kill"})");
+  CHECK(has(w.ask(raw, "echo", "{}", RAI_NOT_FOUND), "does not offer it"));
+  w.ask(hostile, "echo");
+  CHECK(w.died() == 1);
+}
+
+TEST_CASE("it cannot tell of deaths, its own or others'") {
+  hostile_world w;
+  w.ask(hostile, "publish", R"({"topic":"rustic.plugin.died","count":3})");
+  w.ask(hostile, "publish", R"({"topic":"rustic.test.said","count":1})");
+  w.fatal(hostile, "die", R"({"how":"kill"})");
+  REQUIRE(eventually([&] { return w.died() != 0; }));
+  CHECK(text_or(w.death(0), "reason").starts_with("SIGKILL"));
+}
+
+TEST_CASE("a process that multiplies ends with all that it became") {
+  const auto many = [] {
+    int count = 0;
+    for (const auto& one : fs::directory_iterator("/proc")) {
+      std::string name;
+      std::getline(std::ifstream(one.path() / "comm") >> std::ws, name);
+      if (name == "hostile-many") ++count;
+    }
+    return count;
+  };
+  for (const bool apart : {false, true}) {
+    CAPTURE(apart);
+    hostile_world w;
+    w.fatal(hostile, "multiply",
+            json::serialize(json::object{{"depth", 7}, {"apart", apart}, {"how", "abort"}}));
+    CHECK(eventually([&] { return many() == 0; }));
+    w.ask(hostile, "multiply", json::serialize(json::object{{"depth", 7}, {"apart", apart}}));
+    CHECK(eventually([&] { return many() == 254; }));
+    w.plugins.stop(1'000);
+    CHECK(eventually([&] { return many() == 0; }));
+  }
+}
+
 TEST_CASE("an endless loop ends some time after the call was cancelled") {
   for (const auto& [target, method] : {std::pair{raw, "spin"}, std::pair{hostile, "hang"}}) {
     CAPTURE(method);

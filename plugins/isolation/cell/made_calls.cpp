@@ -93,13 +93,11 @@ rai_flow made_calls::event(void* self, const rai_event* event) noexcept {
     bool fits = true;
     put_event(bytes, c.id, *event, fits);
     if (!fits) return RAI_STOP;
-    {
-      const std::lock_guard lock(c.mutex);
-      c.window.sent(event->text.len);
-    }
+    // Held until the pause is noted: who hears meanwhile that the queue has room has to find it.
+    const std::lock_guard lock(c.mutex);
+    c.window.sent(event->text.len);
     const auto done = c.owner->out_->post(c.generation, bytes);
     if (done == frame_queue::outcome::gone) return RAI_STOP;
-    const std::lock_guard lock(c.mutex);
     c.congested = done == frame_queue::outcome::congested;
     c.paused = c.congested || c.window.full();
     return c.paused ? RAI_PAUSE : RAI_CONTINUE;

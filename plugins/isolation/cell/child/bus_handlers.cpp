@@ -1,5 +1,7 @@
 #include "bus_handlers.hpp"
 
+#include <exception>
+
 namespace rustic::cell {
 namespace {
 
@@ -22,9 +24,13 @@ std::uint64_t bus_handlers::subscribe(rai_str pattern, rai_handler handler, void
   {
     const std::lock_guard lock(mutex_);
     if (subscriptions_.size() >= subscriptions_max) return 0;
+    try {
+      if (!thread_.joinable()) thread_ = std::thread([this] { work(); });
+    } catch (const std::exception&) {
+      return 0;
+    }
     id = ++last_;
     subscriptions_.emplace(id, subscription{handler, self});
-    if (!thread_.joinable()) thread_ = std::thread([this] { work(); });
   }
   out_.post(true, [&](std::string& out) {
     frame_writer(out, frame_type::subscribe, id).text(view(pattern)).end();

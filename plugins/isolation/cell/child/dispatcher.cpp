@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <exception>
 
 #include "../look_out.hpp"
 
@@ -107,7 +108,11 @@ bool dispatcher::run_next() {
 // The plugin may keep this thread: somebody must be there for what is left and for what comes.
 void dispatcher::more_hands() {
   if (idle_.load() == 0) {
-    if (threads_.size() + 1 < dispatch_threads_max) threads_.emplace_back([this] { work(); });
+    if (threads_.size() + 1 >= dispatch_threads_max) return;
+    try {
+      threads_.emplace_back([this] { work(); });
+    } catch (const std::exception&) {  // no room for another: those there are go on
+    }
   } else if (!steps_.empty()) {
     poke();
   }

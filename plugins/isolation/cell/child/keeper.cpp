@@ -86,11 +86,16 @@ class keeper {
     while (read(signals_, ignored, sizeof ignored) > 0) {
     }
     for (;;) {
-      int status = 0;
-      const pid_t pid = waitpid(-1, &status, WNOHANG | WUNTRACED);
-      if (pid < 0 && errno == EINTR) continue;
-      if (pid < 0) _exit(0);  // no child is left
+      siginfo_t next{};
+      const int found = waitid(P_ALL, 0, &next, WEXITED | WSTOPPED | WNOHANG | WNOWAIT);
+      if (found < 0 && errno == EINTR) continue;
+      if (found < 0) _exit(0);  // no child is left
+      const pid_t pid = next.si_pid;
       if (pid == 0) return;
+      // Its group bears its number as long as it is not reaped, and all of it ends at once.
+      if (pid == runner_ && !reaped_ && next.si_code != CLD_STOPPED) kill(-runner_, SIGKILL);
+      int status = 0;
+      if (waitpid(pid, &status, WNOHANG | WUNTRACED) <= 0) continue;
       if (pid != runner_ || reaped_) continue;
       if (WIFSTOPPED(status)) {
         report(keeper_news::stopped, status);

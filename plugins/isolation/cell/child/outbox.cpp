@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <exception>
 
 namespace rustic::cell {
 
@@ -33,8 +34,15 @@ bool outbox::send_all(const std::string& bytes) {
   return true;
 }
 
-void outbox::wake_writer() {
-  if (!writer_.joinable()) {
+bool outbox::wake_writer() {
+  if (writer_.joinable()) {
+    if (writer_idle_) {
+      writer_idle_ = false;
+      work_.notify_one();
+    }
+    return true;
+  }
+  try {
     writer_ = std::thread([this] {
       std::unique_lock lock(mutex_);
       for (;;) {
@@ -43,10 +51,10 @@ void outbox::wake_writer() {
         work_.wait(lock, [&] { return !writer_idle_; });
       }
     });
-  } else if (writer_idle_) {
-    writer_idle_ = false;
-    work_.notify_one();
+  } catch (const std::exception&) {
+    return false;
   }
+  return true;
 }
 
 }  // namespace rustic::cell

@@ -27,16 +27,13 @@ class outbox {
     if (broken_) return;
     build(waiting_);
     if (writing_) return;
-    if (now || waiting_.size() >= outbox_batch_bytes) {
-      write(lock);
-    } else {
-      wake_writer();
-    }
+    if (now || waiting_.size() >= outbox_batch_bytes || !wake_writer()) write(lock);
   }
 
  private:
   void write(std::unique_lock<std::mutex>& lock);
-  void wake_writer();
+  // False: there is none, and no thread can be had.
+  bool wake_writer();
   bool send_all(const std::string& bytes);
 
   const int socket_;

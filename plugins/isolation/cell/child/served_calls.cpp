@@ -91,11 +91,20 @@ bool served_calls::on_call(const frame& in) {
   constexpr std::int64_t far_ms = std::int64_t{365} * 24 * 3600 * 1000;
   if (deadline_ms < far_ms)
     made->due = clock::now() + std::chrono::milliseconds(std::max<std::int64_t>(deadline_ms, 0));
+  bool offered = false;
   {
     const std::lock_guard lock(mutex_);
-    if (!services_.contains(made->service) || !calls_.emplace(in.id, made).second) return false;
+    offered = services_.contains(made->service);
+    if (offered && !calls_.emplace(in.id, made).second) return false;
   }
-  threads_.schedule(made);
+  if (offered) {
+    threads_.schedule(made);
+    return true;
+  }
+  // It did when it was started before, and what was bound then is called now.
+  answer(in.id, RAI_NOT_FOUND,
+         message_body("call of " + std::string(view(made->request.target)) +
+                      " refused: the plugin does not offer it since it was started again"));
   return true;
 }
 

@@ -76,6 +76,18 @@ int start_detached() {
   return out;
 }
 
+// Processes that start two each, so many times, each in a session of its own or all in the
+// plugin's. They bear this name.
+void multiply(std::int64_t depth, bool apart) {
+  for (int twice = 0; twice < 2 && depth > 0; ++twice) {
+    if (::fork() != 0) continue;
+    if (apart) ::setsid();
+    ::prctl(PR_SET_NAME, "hostile-many");
+    multiply(depth - 1, apart);
+    for (;;) ::pause();
+  }
+}
+
 void send_garbage(std::string_view which) {
   std::string bytes(64, '\xA5');
   if (which == "long") bytes = std::string("\xFF\xFF\xFF\xFF\x14\0\0\0", 8) + std::string(8, '\1');
@@ -93,9 +105,15 @@ struct hostile {
     const auto how = text_or(setup.config(), "die_in_create");
     if (!how.empty()) die(how);
     start_how = text_or(setup.config(), "die_in_start");
+    start_call = text_or(setup.config(), "call_at_start");
     setup.limit_threads(16);
     setup.blocking("rustic.test/hostile", [this](context& ctx) { return serve(ctx); });
-    setup.raw("rustic.test/raw", raw_service());
+    const std::string withheld(text_or(setup.config(), "withheld_while"));  // that file is there
+    if (withheld.empty() || ::access(withheld.c_str(), F_OK) != 0)
+      setup.raw("rustic.test/raw", raw_service());
+  }
+  ~hostile() {
+    if (caller.joinable()) caller.join();
   }
   rai_service raw_service() {
     rai_service raw{};
@@ -110,6 +128,17 @@ struct hostile {
   void restore(std::string_view saved) { kept = saved; }
   void start() {
     if (!start_how.empty()) die(start_how);
+    if (start_call.empty()) return;
+    caller = std::thread([this] {
+      rai_request request{};
+      request.struct_size = sizeof request;
+      request.target = to_str(start_call);
+      request.method = to_str("echo");
+      request.body = to_str("{}");
+      const rai_observer observer{sizeof observer, 0, nullptr, nullptr,
+                                  [](void*, rai_status, rai_str) {}};
+      host.call(host.self, 0, &request, &observer);
+    });
   }
 
   std::string serve(context& ctx) {
@@ -190,6 +219,11 @@ struct hostile {
     }
     if (method == "recall") return json::serialize(json::object{{"text", kept}});
     if (method == "die") die(how);
+    if (method == "multiply") {
+      multiply(int_or(body, "depth"), bool_or(body, "apart"));
+      if (!how.empty()) die(how);
+      return "{}";
+    }
     if (method == "emit_and_die") {
       for (int i = 0; i < 100; ++i) ctx.text(std::to_string(i));
       die(how);
@@ -378,7 +412,8 @@ struct hostile {
   }
 
   const rai_host& host;
-  std::string start_how;
+  std::string start_how, start_call;
+  std::thread caller;
   std::uint64_t subscription = 0;
   std::string kept;
   std::mutex mutex;
