@@ -408,3 +408,24 @@ TEST_CASE(
   w.ask(raw, "echo");
   w.ask("rustic.test/co", "echo");
 }
+
+TEST_CASE("a state that comes too late is lost, and the calls of the one that was slow are not") {
+  world w;
+  w.section["load_timeout"] = "2s";
+  w.section["cancel_grace"] = "100ms";
+  const auto file = w.dir.path / "now";
+  w.plugin_config = json::serialize(json::object{{"save_waits_for", file.string()}});
+  w.add(test_plugin("hostile"));
+  caller waits;
+  const auto id = w.call(waits, raw, "never");
+  CHECK(w.plugins.reload("hostile", test_plugin("hostile")) == "");
+  CHECK(w.logged("its state is not handed over"));
+  std::ofstream(file) << "now";
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
+  eventually([&] { return std::chrono::steady_clock::now() > until; });  // its answer has come
+  CHECK(w.died() == 0);
+  CHECK(waits.finishes() == 0);
+  w.ask(raw, "echo");
+  w.b.k.cancel(id);
+  REQUIRE(waits.wait_finished());
+}

@@ -121,6 +121,7 @@ cell::reply cell::ask(frame_type type, phase before, phase during, const std::st
   queue_->post(generation_of_child_, bytes);
   const auto timeout_ms = type == frame_type::stop ? stop_timeout_ms : settings_.load_timeout_ms;
   reply out = wait_reply(lock, timeout_ms);
+  if (out.late) ++forgotten_;
   // After its answer to "stop" the child ends, and that is no death.
   if (phase_ == during && type != frame_type::start && type != frame_type::stop) phase_ = before;
   return out;

@@ -133,9 +133,10 @@ class cell {
   phase phase_ = phase::none;
   std::optional<reply> reply_;
   bool launch_wanted_ = false;
-  bool by_itself_ = false;  // it is started again: nobody waits for the answers
-  bool started_ = false;    // start() has worked once
-  bool awaited_ = false;    // somebody waits in wait_reply
+  bool by_itself_ = false;     // it is started again: nobody waits for the answers
+  bool started_ = false;       // start() has worked once
+  bool awaited_ = false;       // somebody waits in wait_reply
+  std::size_t forgotten_ = 0;  // answers that nobody waits for any more
   std::uint64_t generation_of_child_ = 0;
   bool ended_ = false;
   std::string offered_;  // one byte for each target

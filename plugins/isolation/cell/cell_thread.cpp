@@ -159,6 +159,7 @@ void cell::launch() {
   {
     const std::lock_guard lock(mutex_);
     phase_ = phase::loading;
+    forgotten_ = 0;
     generation_of_child_ = generation_;
     if (by_itself_) load_due_ = clock::now() + std::chrono::milliseconds(settings_.load_timeout_ms);
   }
@@ -329,6 +330,10 @@ bool cell::on_done(const frame& in) {
     return true;
   }
   const std::lock_guard lock(mutex_);
+  if (forgotten_ > 0) {
+    --forgotten_;
+    return true;
+  }
   if (!awaited_ || reply_) return false;
   if (now == phase::starting) phase_ = phase::loaded;
   reply_ = std::move(answer);

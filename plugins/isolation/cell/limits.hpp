@@ -56,7 +56,7 @@ inline constexpr std::size_t output_bytes_per_s = 4u << 20;
 // without looking follow on looks in vain.
 inline constexpr std::int64_t look_out_us = 100;
 inline constexpr std::uint32_t look_outs_left_out_max = 63;
-inline constexpr std::int64_t load_timeout_ms = 30'000;  // dlopen and create; start; save; restore
+inline constexpr std::int64_t load_timeout_ms = 10'000;  // dlopen and create; start; save; restore
 inline constexpr std::int64_t stop_timeout_ms = 5'000;   // stop and destroy
 inline constexpr std::int64_t cancel_grace_ms = 4'000;   // from cancel to the child's end
 inline constexpr std::int64_t ping_after_ms = 3'000;     // of silence, while calls are in flight
@@ -75,6 +75,9 @@ inline constexpr std::int64_t back_off_max_ms = 60'000;
 
 inline constexpr std::uint64_t memory_bytes_default = std::uint64_t{2} << 30;  // RLIMIT_DATA
 inline constexpr std::uint64_t open_files_default = 1'024;
+// Processes and threads of the user beside all that run when the plugin starts: where one that
+// multiplies ends. Root has no such limit.
+inline constexpr std::uint64_t processes_default = 4'096;
 inline constexpr std::size_t write_paths_max = 64;
 inline constexpr std::size_t environment_entries_max = 256;
 

@@ -22,8 +22,8 @@ struct cell_settings {
   bool quarantined = false;
   std::uint64_t memory_bytes = memory_bytes_default;
   std::uint64_t open_files = open_files_default;
-  std::uint64_t processes = 0;    // of the user; 0: as it is
-  std::uint64_t cpu_seconds = 0;  // 0: as it is
+  std::uint64_t processes = processes_default;  // 0: as it is
+  std::uint64_t cpu_seconds = 0;                // 0: as it is
   std::int64_t cancel_grace_ms = cell::cancel_grace_ms;
   std::int64_t ping_after_ms = cell::ping_after_ms;
   std::int64_t pong_timeout_ms = cell::pong_timeout_ms;

@@ -1,6 +1,7 @@
 #include "confinement.hpp"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -81,6 +82,17 @@ void limit(decltype(RLIMIT_DATA) which, std::uint64_t value, const char* name, s
     notes += std::string("limiting ") + name + " failed: " + strerror(errno) + "; ";
 }
 
+// Processes and threads that there are, of whatever user. 0: nobody knows.
+std::uint64_t running_now() {
+  char text[128];
+  const descriptor file(open("/proc/loadavg", O_RDONLY | O_CLOEXEC));
+  const ssize_t size = file ? read(file.get(), text, sizeof text - 1) : 0;
+  if (size <= 0) return 0;
+  text[size] = 0;
+  const char* after_running = strchr(text, '/');  // "0.00 0.01 0.05 1/243 4711"
+  return after_running == nullptr ? 0 : strtoull(after_running + 1, nullptr, 10);
+}
+
 }  // namespace
 
 std::string confine(const confinement& wanted) {
@@ -94,7 +106,9 @@ std::string confine(const confinement& wanted) {
         "addresses", notes);
 #endif
   limit(RLIMIT_NOFILE, wanted.open_files, "open files", notes);
-  limit(RLIMIT_NPROC, wanted.processes, "processes", notes);
+  // The system counts what the user runs, not what the plugin does.
+  const std::uint64_t running = wanted.processes == 0 ? 0 : running_now();
+  if (running != 0) limit(RLIMIT_NPROC, running + wanted.processes, "processes", notes);
   limit(RLIMIT_CPU, wanted.cpu_seconds, "CPU time", notes);
   const rlimit none{0, 0};
   setrlimit(RLIMIT_CORE, &none);

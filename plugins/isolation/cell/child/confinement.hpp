@@ -10,7 +10,7 @@ struct confinement {
   // Limits of the process; 0: as they are.
   std::uint64_t memory_bytes = 0;
   std::uint64_t open_files = 0;
-  std::uint64_t processes = 0;
+  std::uint64_t processes = 0;  // and threads of the user, beside all that run now
   std::uint64_t cpu_seconds = 0;
   // Directories and files that may be written, with everything below; all others may be read.
   std::vector<std::string> write_paths;

@@ -108,6 +108,7 @@ struct hostile {
     start_call = text_or(setup.config(), "call_at_start");
     setup.limit_threads(16);
     setup.blocking("rustic.test/hostile", [this](context& ctx) { return serve(ctx); });
+    save_waits_for = text_or(setup.config(), "save_waits_for");             // that file
     const std::string withheld(text_or(setup.config(), "withheld_while"));  // that file is there
     if (withheld.empty() || ::access(withheld.c_str(), F_OK) != 0)
       setup.raw("rustic.test/raw", raw_service());
@@ -124,7 +125,10 @@ struct hostile {
     };
     return raw;
   }
-  std::string save() { return kept; }
+  std::string save() {
+    while (!save_waits_for.empty() && ::access(save_waits_for.c_str(), F_OK) != 0) ::usleep(1'000);
+    return kept;
+  }
   void restore(std::string_view saved) { kept = saved; }
   void start() {
     if (!start_how.empty()) die(start_how);
@@ -412,7 +416,7 @@ struct hostile {
   }
 
   const rai_host& host;
-  std::string start_how, start_call;
+  std::string start_how, start_call, save_waits_for;
   std::thread caller;
   std::uint64_t subscription = 0;
   std::string kept;
