@@ -221,6 +221,12 @@ TEST_CASE("the place for private copies has to be the user's own") {
   CHECK(w.ask("rustic.test/co", "echo", "{}", RAI_FAILED_PRECONDITION).find("written by others") !=
         std::string::npos);
   fs::permissions(place, fs::perms::owner_all);
+  if (geteuid() == 0) {  // nobody else can give a directory away
+    REQUIRE(chown(dir.path.c_str(), 65534, 65534) == 0);
+    CHECK(w.ask("rustic.test/co", "echo", "{}", RAI_FAILED_PRECONDITION)
+              .find(dir.path.string() + " belongs to another user") != std::string::npos);
+    REQUIRE(chown(dir.path.c_str(), 0, 0) == 0);
+  }
   w.ask("rustic.test/co");
 }
 

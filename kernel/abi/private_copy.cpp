@@ -37,10 +37,15 @@ std::string cause() {
   return strerror(errno);
 }
 
-// A directory that is the user's own: what lies in it is executed.
+// A directory that is the user's own: what lies in it is executed. Whoever owns the one above could
+// put another in its place.
 std::string directory_problem(const fs::path& directory) {
   std::error_code error;
-  fs::create_directories(directory.parent_path(), error);
+  const auto above = directory.parent_path();
+  fs::create_directories(above, error);
+  struct stat outer {};
+  if (stat(above.c_str(), &outer) == 0 && outer.st_uid != geteuid() && outer.st_uid != 0)
+    return above.string() + " belongs to another user";
   if (mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
     return "cannot make the directory " + directory.string() + ": " + cause();
   struct stat info {};
