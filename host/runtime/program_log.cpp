@@ -84,9 +84,13 @@ std::string program_log::line(int level, std::string_view plugin, rai_call call,
     if (trace[0]) out["trace_id"] = trace;
     return json::serialize(out);
   }
-  for (auto& c : message)
-    if (c == '\n' || c == '\r' || c == '\x1b')
-      c = ' ';  // one line, and nothing for a terminal to obey
+  // One line, and nothing for a terminal to obey; C1 controls are 0xC2 and one byte more.
+  for (std::size_t i = 0; i < message.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(message[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < message.size() ? message[i + 1] : 0);
+    if (byte < 0x20 || byte == 0x7f) message[i] = ' ';
+    if (byte == 0xc2 && next >= 0x80 && next < 0xa0) message[i] = message[i + 1] = ' ';
+  }
   std::string out = stamp() + " " + std::string(name);
   if (!plugin.empty()) out += " [" + std::string(plugin) + "]";
   if (trace[0]) out += std::string(" trace=") + trace;
