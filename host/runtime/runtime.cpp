@@ -56,16 +56,17 @@ bool wants_member(const kernel::abi::manifest& about, std::string_view member) {
 
 runtime::runtime(options with)
     : options_(std::move(with)),
+      housekeeping_([this] {
+        loader_.reap();
+        keeper_.write_deaths();
+        circuits_.write();
+      }),
       kernel_(kernel_options_for(options_, timer_)),
-      keeper_(options_, kernel_, [this] { timer_.wake_for_housekeeping(); }),
+      keeper_(options_, kernel_, [this] { housekeeping_.wake(); }),
       loader_(kernel_, loader_settings()),
       services_(kernel_),
-      circuits_(circuit_directory(options_), [this] { timer_.wake_for_housekeeping(); }) {
-  timer_.serve(kernel_, [this] {
-    loader_.reap();
-    keeper_.write_deaths();
-    circuits_.write();
-  });
+      circuits_(circuit_directory(options_), [this] { housekeeping_.wake(); }) {
+  timer_.serve(kernel_);
   const auto told = kernel_.events().subscribe(
       "rustic.resilience.circuit",
       [](void* self, rai_str, rai_str body) {
@@ -93,7 +94,7 @@ kernel::abi::loader::settings runtime::loader_settings() {
   if (options_.cache_directory.empty())
     out.generation_directory = std::filesystem::temp_directory_path() /
                                ("rustic-ai-" + std::to_string(geteuid())) / "generations";
-  out.on_drained = [this] { timer_.wake_for_housekeeping(); };
+  out.on_drained = [this] { housekeeping_.wake(); };
   out.in_place = [this](const kernel::abi::plugin_file& file) { return keeper_.in_place(file); };
   out.isolate = [this](const kernel::abi::plugin_file& file, const std::filesystem::path& image,
                        const std::string& config) { return keeper_.isolate(file, image, config); };
@@ -115,6 +116,7 @@ runtime::~runtime() {
   for (const auto& left : loader_.stop(stop_grace_ms))
     if (options_.log)
       options_.log(RAI_LOG_WARN, left, 0, "calls were still running when the program ended");
+  housekeeping_.stop();
   timer_.stop();
   circuits_.write();
 }

@@ -9,6 +9,7 @@
 
 #include "host/runtime/circuit_notes.hpp"
 #include "host/runtime/host_services.hpp"
+#include "host/runtime/housekeeping.hpp"
 #include "host/runtime/options.hpp"
 #include "host/runtime/plugin_keeper.hpp"
 #include "host/runtime/root_call.hpp"
@@ -24,7 +25,7 @@ class runtime {
   // Reads the plugins' notes and wires them; opens none. Throws failure when what the options name
   // does not exist (a provider's type, a storage backend, a policy).
   explicit runtime(options with);
-  // Cancels what runs, stops the plugins, joins the thread.
+  // Cancels what runs, stops the plugins, joins the threads.
   ~runtime();
   runtime(const runtime&) = delete;
   runtime& operator=(const runtime&) = delete;
@@ -64,12 +65,18 @@ class runtime {
   options options_;
   std::vector<std::string> warnings_;
   timer_thread timer_;
+  housekeeping housekeeping_;
   kernel::kernel kernel_;
   plugin_keeper keeper_;
   kernel::abi::loader loader_;
   host_services services_;
   circuit_notes circuits_;
   kernel::subscription circuit_events_;
+  // Before what it works on goes, also when the constructor throws.
+  struct housekeeping_end {
+    housekeeping& ended;
+    ~housekeeping_end() { ended.stop(); }
+  } housekeeping_end_{housekeeping_};
 };
 
 // Where circuit_notes keeps its files; empty when there is no directory for state.

@@ -10,10 +10,9 @@ timer_thread::~timer_thread() {
   stop();
 }
 
-void timer_thread::serve(kernel::kernel& owner, std::function<void()> housekeeping) {
+void timer_thread::serve(kernel::kernel& owner) {
   std::scoped_lock lock(mutex_);
   kernel_ = &owner;
-  housekeeping_ = std::move(housekeeping);
 }
 
 void timer_thread::start_locked() {
@@ -23,13 +22,6 @@ void timer_thread::start_locked() {
 void timer_thread::wake() {
   std::scoped_lock lock(mutex_);
   dirty_ = true;
-  start_locked();
-  changed_.notify_one();
-}
-
-void timer_thread::wake_for_housekeeping() {
-  std::scoped_lock lock(mutex_);
-  due_ = true;
   start_locked();
   changed_.notify_one();
 }
@@ -88,9 +80,7 @@ void timer_thread::run() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     dirty_ = false;
-    const bool housekeeping = std::exchange(due_, false);
     lock.unlock();
-    if (housekeeping && housekeeping_) housekeeping_();
     kernel_->expire(clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
     auto next = kernel_->next_deadline_ns();
     lock.lock();
@@ -100,7 +90,7 @@ void timer_thread::run() {
           order_.begin()->first.time_since_epoch() / std::chrono::nanoseconds(1);
       next = next ? std::min<std::int64_t>(*next, job_ns) : job_ns;
     }
-    const auto news = [&] { return dirty_ || due_ || stopping_; };
+    const auto news = [&] { return dirty_ || stopping_; };
     if (next)
       changed_.wait_until(lock, clock::time_point(std::chrono::nanoseconds(*next)), news);
     else

@@ -1,5 +1,4 @@
-// host/runtime/timer_thread.hpp - the one thread that a runtime owns: it lets the kernel's
-// deadlines expire and runs small jobs.
+// host/runtime/timer_thread.hpp - lets the kernel's deadlines expire and runs small jobs.
 #pragma once
 #include <chrono>
 #include <condition_variable>
@@ -25,11 +24,9 @@ class timer_thread {
   timer_thread(const timer_thread&) = delete;
   timer_thread& operator=(const timer_thread&) = delete;
 
-  void serve(kernel::kernel& owner, std::function<void()> housekeeping);
+  void serve(kernel::kernel& owner);
   // The earliest deadline changed. Threads: any.
   void wake();
-  // Runs the housekeeping soon. Threads: any.
-  void wake_for_housekeeping();
 
   using clock = std::chrono::steady_clock;
   // Runs `job` on this thread at that time; it must not block. What is due after stop is dropped.
@@ -48,9 +45,7 @@ class timer_thread {
   std::mutex mutex_;
   std::condition_variable changed_;
   kernel::kernel* kernel_ = nullptr;
-  std::function<void()> housekeeping_;
   bool dirty_ = false;
-  bool due_ = false;
   bool stopping_ = false;
   std::map<std::uint64_t, std::pair<clock::time_point, std::function<void()>>> jobs_;
   std::multimap<clock::time_point, std::uint64_t> order_;  // of the jobs

@@ -1,0 +1,35 @@
+#include "host/runtime/housekeeping.hpp"
+
+namespace rustic::runtime {
+
+void housekeeping::wake() {
+  const std::scoped_lock lock(mutex_);
+  if (stopping_) return;
+  due_ = true;
+  if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+  changed_.notify_one();
+}
+
+void housekeeping::stop() {
+  std::thread thread;
+  {
+    const std::scoped_lock lock(mutex_);
+    stopping_ = true;
+    thread.swap(thread_);
+    changed_.notify_one();
+  }
+  if (thread.joinable()) thread.join();
+}
+
+void housekeeping::run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [&] { return due_ || stopping_; });
+    if (stopping_) return;
+    due_ = false;
+    lock.unlock();
+    job_();
+    lock.lock();
+  }
+}
+}  // namespace rustic::runtime
