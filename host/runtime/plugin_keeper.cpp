@@ -438,7 +438,10 @@ void plugin_keeper::accept(std::string_view id) {
     file = waiting->second;
   }
   const auto now = kernel::abi::inspect_plugin(file.listed);
-  if (now.identity != file.identity)
+  if (!now.problem.empty())
+    throw failure(status_code::failed_precondition,
+                  file.listed.string() + " cannot be used: " + now.problem);
+  if (!now.identity.same_content(file.identity))
     throw failure(status_code::aborted, file.listed.string() + " has changed again",
                   "a new line will tell of it");
   trust(file, "accepted");

@@ -54,6 +54,13 @@ plugin_watcher::plugin_watcher(std::vector<fs::path> directories, fs::path ledge
                   "raise fs.inotify.max_user_instances, or use /plugin reload NAME");
   }
   arm();
+  if (unwatched_ != 0) {
+    close(stop_);
+    close(inotify_);
+    throw failure(status_code::resource_exhausted,
+                  std::string("watching the plugin directories: ") + strerror(unwatched_),
+                  "raise fs.inotify.max_user_watches, or use /plugin reload NAME");
+  }
   thread_ = std::thread([this] { run(); });
 }
 
@@ -93,6 +100,7 @@ void plugin_watcher::arm_directory(const fs::path& directory, wanted what, const
       ++tries;
       continue;
     }
+    if (errno == ENOSPC || errno == ENOMEM) unwatched_ = errno;
     if (errno != ENOENT && errno != ENOTDIR) return;  // not for us to read
     if (!at.has_relative_path()) return;
     awaited = at.filename().string();

@@ -63,6 +63,7 @@ class plugin_watcher {
   busy_files busy_;
   busy_files changed_;  // since the look began
   bool look_again_ = false;
+  int unwatched_ = 0;  // the error, when there was no room for another watch
   std::thread thread_;
 };
 }  // namespace rustic::runtime

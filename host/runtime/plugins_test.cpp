@@ -14,6 +14,7 @@
 #include <set>
 #include <thread>
 
+#include "host/runtime/housekeeping.hpp"
 #include "host/runtime/plugin_keeper.hpp"
 #include "kernel/kernel.hpp"
 
@@ -221,6 +222,24 @@ TEST_CASE("a file that nobody knows is announced once and used when it is accept
   put(w.user / "hello.so", version_of(hello_file, 1));
   CHECK(w.line_with("generation 2 serves") != "");
   CHECK(w.report("hello-c").pending == "");
+}
+
+TEST_CASE("a file whose mode changed meanwhile is accepted, one with other content is not") {
+  world w;
+  w.watch();
+  put(w.user / "hello.so", version_of(hello_file, 1));
+  CHECK(w.line_with("/plugin accept hello-c") != "");
+  fs::permissions(w.user / "hello.so", fs::perms::owner_read);
+  w.keeper->accept("hello-c");
+  fs::permissions(w.user / "hello.so", fs::perms::owner_all);
+  CHECK(w.ask("rustic.tool/hello_c", "call").first == RAI_OK);
+
+  put(w.user / "hello.so", version_of(hello_file, 2));
+  CHECK(w.line_with("changed plugin hello-c") != "");
+  fs::permissions(w.user / "hello.so", fs::perms::all);
+  CHECK_THROWS_WITH_AS(w.keeper->accept("hello-c"), doctest::Contains("written by others"),
+                       failure);
+  CHECK(w.generation("hello-c") == 1);
 }
 
 TEST_CASE("a file that was installed is taken up without a question") {
@@ -542,4 +561,33 @@ TEST_CASE("the ledger: writers do not lose each other's words, a broken one is l
   CHECK_THROWS_AS(ledger.change([](ledger_state&) {}), failure);
   CHECK(bytes_of(ledger.file()) == "{ broken");
   CHECK_THROWS_AS(plugin_ledger({}).change([](ledger_state&) {}), failure);
+}
+
+TEST_CASE("housekeeping that waits keeps nobody, and runs again for what came meanwhile") {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int begun = 0, allowed = 0;
+  housekeeping kept([&] {
+    std::unique_lock lock(mutex);
+    const int mine = ++begun;
+    changed.notify_all();
+    changed.wait(lock, [&] { return allowed >= mine; });
+  });
+  const auto until = [&](int number) {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, 20s, [&] { return begun >= number; });
+  };
+  kept.wake();
+  REQUIRE(until(1));
+  for (int i = 0; i < 100; ++i) kept.wake();  // while it waits: one more round, not a hundred
+  {
+    const std::scoped_lock lock(mutex);
+    CHECK(begun == 1);
+    allowed = 2;
+    changed.notify_all();
+  }
+  REQUIRE(until(2));
+  kept.stop();
+  kept.wake();
+  CHECK(begun == 2);
 }
