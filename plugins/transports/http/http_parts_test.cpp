@@ -5,6 +5,7 @@
 
 #include "proxy.hpp"
 #include "request_head.hpp"
+#include "secret_mask.hpp"
 #include "settings.hpp"
 #include "url.hpp"
 
@@ -162,4 +163,34 @@ TEST_CASE("what an outcome and a head look like") {
   CHECK(h.at("headers").at(0).at(1) == "b");
   CHECK(h.at("headers").at(1).at(1) == "\xef\xbf\xbd");
   CHECK_FALSE(h.contains("url"));
+}
+
+TEST_CASE("a secret in an error's body is hidden, wherever the pieces split it") {
+  const std::string secret = "9f3e7a1b2c4d.9f3e7a1b";
+  const std::string body = "{\"message\": \"no such key: " + secret + secret + " 9f3e7a1b2c\"}9f";
+  std::string expected = body;
+  for (std::size_t at = 0; (at = expected.find(secret)) != std::string::npos;)
+    expected.replace(at, secret.size(), secret.size(), '*');
+  for (std::size_t size = 1; size <= body.size(); ++size) {
+    secret_mask mask;
+    mask.hide(secret);
+    mask.status(401);
+    std::string passed;
+    for (std::size_t at = 0; at < body.size(); at += size)
+      passed += mask.pass(std::string_view(body).substr(at, size));
+    passed += mask.rest();
+    CAPTURE(size);
+    CHECK(passed == expected);
+  }
+}
+
+TEST_CASE("an answer proper, and a word that a local server takes for a key, stay as they are") {
+  secret_mask mask;
+  mask.hide("sk-no-key-required");
+  mask.hide("dummy");
+  mask.status(200);
+  CHECK(mask.pass("write sk-no-key-required, or dummy") == "write sk-no-key-required, or dummy");
+  mask.status(400);
+  CHECK(mask.pass("not sk-no-key-required, nor dummy") == "not ******************, nor dummy");
+  CHECK(mask.rest().empty());
 }

@@ -84,8 +84,9 @@ class small_host {
                          to_string(request->body) == R"({"reference":"env:KEY"})";
       // From another thread, as a service that takes its time.
       host.threads_.emplace_back([copy, known] {
-        copy.finish(copy.self, known ? RAI_OK : RAI_NOT_FOUND,
-                    to_str(known ? R"({"value":"s3cret"})" : R"({"message":"set MISSING"})"));
+        copy.finish(
+            copy.self, known ? RAI_OK : RAI_NOT_FOUND,
+            to_str(known ? R"({"value":"s3cret-of-ours"})" : R"({"message":"set MISSING"})"));
       });
       return 1;
     };
@@ -177,9 +178,28 @@ TEST_CASE("a call with a secret header and data") {
   CHECK(record.events == "pong");
   CHECK(record.body == R"({"status":201,"body_bytes":4})");
   CHECK(record.head.find(R"(["x-a","b"])") != std::string::npos);
-  CHECK(header_of(seen, "authorization") == "Bearer s3cret");
+  CHECK(header_of(seen, "authorization") == "Bearer s3cret-of-ours");
   CHECK(header_of(seen, "x-plain") == "p");
   CHECK(seen.substr(seen.size() - 4) == "ping");
+  op.release(op.self);
+}
+
+TEST_CASE("a server that repeats the key which it refuses") {
+  test_server server([&](peer& p) {
+    p.read_request();
+    p.send(answer("no such key: s3cret-of-ours!", "", 401));
+    p.wait_until_closed();
+  });
+  call_record record;
+  rai_op op;
+  small_host host;
+  REQUIRE(host.create("{}") == RAI_OK);
+  const std::string body =
+      R"({"url":")" + server.url() + R"(","headers":[["K",{"secret":"env:KEY"}]]})";
+  host.call(record, body, op);
+  REQUIRE(record.wait_finished());
+  CHECK(record.status_code == 401);
+  CHECK(record.events == "no such key: **************!");
   op.release(op.self);
 }
 

@@ -52,6 +52,9 @@ inline constexpr std::size_t resolver_queue_max = requests_max;
 
 inline constexpr std::size_t tls_sessions_max = 64;
 
+// Keys of local servers may be any word; hiding those would garble what the server says.
+inline constexpr std::size_t hidden_secret_bytes_min = 8;
+
 inline constexpr milliseconds connect_timeout_default{10'000};
 inline constexpr milliseconds first_byte_timeout_default{300'000};
 inline constexpr milliseconds idle_timeout_default{300'000};

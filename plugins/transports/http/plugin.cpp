@@ -1,9 +1,12 @@
 // The adapter between the plugin contract and http_client.
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <rustic/plugin.hpp>
 
 #include "http_client.hpp"
+#include "limits.hpp"
+#include "secret_mask.hpp"
 #include "settings.hpp"
 
 namespace {
@@ -75,9 +78,10 @@ class served_request final : public response_sink,
     try {
       if (status == RAI_OK) {
         const json::object result = parse_object(answer, "answer of rustic.secret");
+        std::string value(require_text(result, "value", "answer of rustic.secret"));
         std::lock_guard lock(mutex_);
-        described_.request.headers[header.index].value =
-            header.prefix + std::string(require_text(result, "value", "answer of rustic.secret"));
+        described_.request.headers[header.index].value = header.prefix + value;
+        mask_.hide(std::move(value));
       } else {
         error problem = read_error(static_cast<status_code>(status), answer);
         problem.message = "the secret for header " + described_.request.headers[header.index].name +
@@ -136,13 +140,27 @@ class served_request final : public response_sink,
   }
 
   sink_flow on_head(const response_head& head, const std::string& final_url) override {
+    mask_.status(head.status);
     return emit(RAI_EVENT_HEAD, head_text(head, final_url),
                 static_cast<std::uint64_t>(head.status));
   }
-  sink_flow on_data(std::string_view piece) override { return emit(RAI_EVENT_DATA, piece, 0); }
+  sink_flow on_data(std::string_view piece) override {
+    try {
+      const auto text = mask_.pass(piece);
+      // With what was kept of the piece before it may be larger than one may be.
+      const auto first = text.substr(0, limits::piece_bytes_max);
+      auto flow = first.empty() ? sink_flow::go_on : emit(RAI_EVENT_DATA, first, 0);
+      if (const auto more = text.substr(first.size()); !more.empty() && flow != sink_flow::stop)
+        flow = std::max(flow, emit(RAI_EVENT_DATA, more, 0));
+      return flow;
+    } catch (...) {
+      return sink_flow::stop;
+    }
+  }
   void on_finish(const outcome& result) override {
     std::string body;
     try {
+      if (const auto rest = mask_.rest(); !rest.empty()) emit(RAI_EVENT_DATA, rest, 0);
       body = finish_text(result);
     } catch (...) {
     }
@@ -153,6 +171,7 @@ class served_request final : public response_sink,
   const rai_call id_;
   http_client& client_;
   described_request described_;  // its headers are under mutex_ until the client has it
+  secret_mask mask_;             // as they; then of the client's thread
   std::atomic<std::size_t> missing_{0};
   std::atomic<bool> finished_{false};
   std::mutex mutex_;
