@@ -11,6 +11,7 @@ inline constexpr std::int64_t timer_wait_ms_max = 86'400'000;  // of one rustic.
 inline constexpr std::size_t secret_bytes_max = 64u * 1024;
 inline constexpr std::size_t log_file_bytes_max = 10u << 20;  // then it is rotated
 inline constexpr std::size_t log_files_max = 3;
+inline constexpr std::size_t log_secrets_max = 256;  // hidden in it; then the oldest is forgotten
 inline constexpr std::size_t ledger_bytes_max = 4u << 20;
 inline constexpr std::size_t ledger_deaths_max = 16;              // remembered of one plugin
 inline constexpr std::size_t trusted_files_max = 1000;            // then the oldest is forgotten

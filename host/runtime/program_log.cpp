@@ -4,6 +4,7 @@
 #include <spdlog/sinks/rotating_file_sink.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <rustic/json.hpp>
@@ -49,6 +50,9 @@ program_log::~program_log() = default;
 void program_log::hide(std::string secret) {
   if (secret.size() < secret_bytes_min) return;
   std::scoped_lock lock(mutex_);
+  // Told with every request that needs it.
+  if (std::find(secrets_.begin(), secrets_.end(), secret) != secrets_.end()) return;
+  if (secrets_.size() >= log_secrets_max) secrets_.erase(secrets_.begin());
   secrets_.push_back(std::move(secret));
 }
 void program_log::attach(kernel::kernel* owner) {
