@@ -389,12 +389,15 @@ TEST_CASE("a known service needs its name alone") {
               "[providers.own]\ntype = \"mistral\"\nbase_url = \"http://127.0.0.1:1/v1\"\n"
               "model = \"mine\"\nstream_usage = true\n"
               "[providers.claude]\ntype = \"anthropic\"\n"
-              "[providers.near]\ntype = \"llamacpp\"\n");
+              "[providers.near]\ntype = \"llamacpp\"\n"
+              "[providers.home]\ntype = \"ollama\"\n"
+              "[providers.there]\ntype = \"ollama\"\nbase_url = \"http://there\"\n");
   auto request = place.request();
   request.around.env = {{"OPENROUTER_API_KEY", "k"},
                         {"MISTRAL_API_KEY", "k"},
                         {"ANTHROPIC_API_KEY", "k"},
-                        {"LLAMACPP_BASE_URL", "http://box:1/v1"}};
+                        {"LLAMACPP_BASE_URL", "http://box:1/v1"},
+                        {"OLLAMA_HOST", "box:2"}};
   const auto read = configuration::load(request);
   const auto& view = read.view();
   const auto* router = view.provider("router");
@@ -415,4 +418,6 @@ TEST_CASE("a known service needs its name alone") {
   CHECK(view.provider("claude")->api_key == "env:ANTHROPIC_API_KEY");
   CHECK(view.provider("near")->base_url == "http://box:1/v1");
   CHECK(view.provider("near")->api_key.empty());
+  CHECK(view.provider("home")->base_url == "http://box:2");
+  CHECK(view.provider("there")->base_url == "http://there");
 }

@@ -1,6 +1,8 @@
 // Which of the known services the environment names.
 #include "host/runtime/config/found_providers.hpp"
 
+#include <array>
+
 #include "host/runtime/config/known_services.hpp"
 
 namespace rustic::config {
@@ -45,12 +47,28 @@ found_provider ollama_at(const std::string& url, const surroundings& around, std
   entry.openai_base_url = url + "/v1";
   return entry;
 }
+
+template <std::size_t N>
+std::string first_set(const std::array<std::string_view, N>& names, const surroundings& around) {
+  for (const auto name : names)
+    if (!name.empty() && around.variable(std::string(name))) return std::string(name);
+  return {};
+}
+
+constexpr std::array<std::string_view, 2> ollama_variables{"OLLAMA_HOST", "OLLAMA_BASE_URL"};
 }  // namespace
 
 std::string key_of(const known_service& service, const surroundings& around) {
-  for (const auto name : service.keys)
-    if (!name.empty() && around.variable(std::string(name))) return std::string(name);
-  return {};
+  return first_set(service.keys, around);
+}
+
+std::string base_url_variable_of(const known_service& service, const surroundings& around) {
+  return first_set(service.base_url_variables, around);
+}
+
+std::string ollama_base_url(const surroundings& around) {
+  const auto name = first_set(ollama_variables, around);
+  return name.empty() ? std::string() : ollama_url(*around.variable(name));
 }
 
 std::vector<found_provider> find_providers(const surroundings& around) {
@@ -60,7 +78,8 @@ std::vector<found_provider> find_providers(const surroundings& around) {
       return around.variable(std::string(name)).value_or("");
     };
     const auto key = key_of(service, around);
-    const auto base_url = variable(service.base_url_variable);
+    const auto base_url_variable = base_url_variable_of(service, around);
+    const auto base_url = variable(base_url_variable);
     // One that needs no key is meant when its address is told.
     if (service.needs_key() ? key.empty() : base_url.empty()) continue;
     if (service.name == "azure" && base_url.empty()) continue;  // no address, no service
@@ -73,13 +92,13 @@ std::vector<found_provider> find_providers(const surroundings& around) {
     if (service.name == "azure" && entry.model.empty())
       entry.model = variable("AZURE_OPENAI_DEPLOYMENT");
     if (entry.model.empty()) entry.model = service.model;
-    entry.because = key.empty() ? std::string(service.base_url_variable) : key;
+    entry.because = key.empty() ? base_url_variable : key;
     entry.openai_base_url = service.openai_base_url;
     entry.members = json::parse(service.members).as_object();
     found.push_back(std::move(entry));
   }
-  if (const auto host = around.variable("OLLAMA_HOST"))
-    found.push_back(ollama_at(ollama_url(*host), around, "OLLAMA_HOST"));
+  if (const auto there = ollama_base_url(around); !there.empty())
+    found.push_back(ollama_at(there, around, first_set(ollama_variables, around)));
   const auto url = around.variable("OPENAI_BASE_URL");
   if (url && !around.variable("OPENAI_API_KEY")) {
     found_provider entry;

@@ -20,13 +20,16 @@ struct found_provider {
 };
 
 // Those of known_services() whose key, or whose address when they need none, is in the environment;
-// then OLLAMA_HOST, and OPENAI_BASE_URL without a key (a local server). OPENAI_MODEL and its like
-// set the model.
+// then OLLAMA_HOST (or OLLAMA_BASE_URL), and OPENAI_BASE_URL without a key (a local server).
+// OPENAI_MODEL and its like set the model.
 std::vector<found_provider> find_providers(const surroundings& around);
 
 struct known_service;
-// The variable with its key that is set; empty: none.
+// The variable with its key, and the one with its address, that is set; empty: none.
 std::string key_of(const known_service& service, const surroundings& around);
+std::string base_url_variable_of(const known_service& service, const surroundings& around);
+// Where the environment says that Ollama is; empty: nowhere.
+std::string ollama_base_url(const surroundings& around);
 
 // A local Ollama at its usual place, for the caller to try when nothing else is found.
 found_provider usual_ollama(const surroundings& around);

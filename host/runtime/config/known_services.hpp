@@ -10,7 +10,7 @@ struct known_service {
   std::string_view name;                 // what `type` may say, and what it is found as
   std::string_view type;                 // the provider plugin that speaks to it
   std::array<std::string_view, 2> keys;  // variables; without any it needs no key
-  std::string_view base_url_variable;
+  std::array<std::string_view, 3> base_url_variables;  // the first that is set holds
   std::string_view model_variable;
   std::string_view model;            // the default; empty: the first that the server lists
   std::string_view base_url;         // empty: the plugin's own

@@ -205,6 +205,17 @@ TEST_CASE("providers of the environment, in their order") {
   REQUIRE(find_providers(around).size() == 1);
   CHECK(find_providers(around)[0].name == "local");
   CHECK(find_providers(around)[0].api_key.empty());
+  around.env = {{"GOOGLE_API_KEY", "k"},       {"GOOGLE_GEMINI_BASE_URL", "http://g"},
+                {"XAI_API_KEY", "k"},          {"GROK_BASE_URL", "http://x/v1"},
+                {"AZURE_OPENAI_API_KEY", "k"}, {"AZURE_OPENAI_BASE_URL", "http://z"},
+                {"OLLAMA_BASE_URL", "box:1"}};
+  const auto elsewhere = find_providers(around);
+  REQUIRE(elsewhere.size() == 4);
+  CHECK(elsewhere[0].base_url == "http://g");
+  CHECK(elsewhere[1].base_url == "http://x/v1");
+  CHECK(elsewhere[2].base_url == "http://z");
+  CHECK(elsewhere[3].base_url == "http://box:1");
+  CHECK(elsewhere[3].because == "OLLAMA_BASE_URL");
   around.env = {{"GROQ_API_KEY", "k"}, {"VLLM_BASE_URL", "http://v/v1"}, {"DEEPSEEK_API_KEY", "k"}};
   const auto presets = find_providers(around);
   REQUIRE(presets.size() == 3);

@@ -112,8 +112,8 @@ namespace {
 // address alone.
 void complete(provider_settings& entry, const known_service& service, const surroundings& around) {
   if (entry.base_url.empty()) {
-    const auto variable = around.variable(std::string(service.base_url_variable));
-    entry.base_url = variable.value_or(std::string(service.base_url));
+    const auto variable = base_url_variable_of(service, around);
+    entry.base_url = around.variable(variable).value_or(std::string(service.base_url));
     if (const auto key = key_of(service, around); entry.api_key.empty() && !key.empty())
       entry.api_key = "env:" + key;
   }
@@ -144,6 +144,7 @@ void configuration::build_providers() {
     if (entry.type.empty())
       report(severity::error, key, "lacks the key `type`, such as type = \"openai\"");
     if (const auto* service = find_service(entry.type)) complete(entry, *service, around_);
+    if (entry.type == "ollama" && entry.base_url.empty()) entry.base_url = ollama_base_url(around_);
     view_.providers.push_back(std::move(entry));
   }
   if (!view_.providers.empty()) return;
