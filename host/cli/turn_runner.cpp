@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
@@ -18,6 +19,17 @@ error interrupted_error(int signal) {
   out.message = signal == SIGINT ? "interrupted" : "terminated";
   out.hint = "the session keeps what was said; go on with: rustic-ai -c";
   return out;
+}
+
+// On the clock that a recording holds, so that a replay tells the same. Nothing: it has none.
+std::optional<std::int64_t> clock_ms(program& with) {
+  try {
+    // The id keeps its place in the recording apart from what others ask.
+    const auto told = with.runtime().call("rustic.clock/default", "now", {{"id", "whole-turn"}});
+    return require_int(told, "unix_ms", "now");
+  } catch (const failure&) {
+    return std::nullopt;
+  }
 }
 
 json::object response_format(const std::string& file) {
@@ -73,6 +85,7 @@ turn_end run_turn(program& with, const std::string& session, json::array input,
                   const turn_options& turn, question_desk* desk, turn_report& report,
                   signal_watch& signals) {
   const auto begin = std::chrono::steady_clock::now();
+  const auto begin_ms = clock_ms(with);
   json::object body{{"session", session}, {"input", std::move(input)}};
   if (!turn.agent.empty()) body["agent"] = turn.agent;
   if (!turn.provider.empty()) body["provider"] = turn.provider;
@@ -127,9 +140,11 @@ turn_end run_turn(program& with, const std::string& session, json::array input,
   }
 
   const auto outcome = call->result();
-  const auto duration_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
-                               std::chrono::steady_clock::now() - begin)
-                               .count();
+  const auto end_ms = clock_ms(with);
+  const std::int64_t duration_ms =
+      begin_ms && end_ms
+          ? std::max<std::int64_t>(*end_ms - *begin_ms, 0)
+          : (std::chrono::steady_clock::now() - begin) / std::chrono::milliseconds(1);
   turn_end out;
   json::object done;
   std::optional<error> problem;

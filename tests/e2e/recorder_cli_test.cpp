@@ -81,8 +81,7 @@ TEST_CASE("a recorded chat replays with the same session, without its server, in
     const auto second = parse_object(replayed.output);
     for (const auto* key : {"session_id", "text", "finish_reason", "rounds", "usage"})
       CHECK(json::serialize(second.at(key)) == json::serialize(first.at(key)));
-    if (std::string(tools) == "recorded")
-      CHECK(json::serialize(second.at("tool_calls")) == json::serialize(first.at("tool_calls")));
+    if (std::string(tools) == "recorded") CHECK(replayed.output == live);
   }
   // A file that is there is never written over, and one that is not there cannot be replayed.
   CHECK(u.run("chat --model m --record run.jsonl 'x'", "http://127.0.0.1:9/v1").code != 0);
