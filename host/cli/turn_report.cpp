@@ -156,8 +156,8 @@ class stream_report final : public turn_report {
 
   void line(const json::object& event) { write(json::serialize(event) + "\n"); }
   void json_event(const std::string& text, std::string_view type) {
-    static constexpr std::string_view known[] = {"tool_call", "tool_output", "tool_result",
-                                                 "usage",     "permission",  "notice"};
+    static constexpr std::string_view known[] = {
+        "tool_call", "tool_output", "tool_result", "usage", "permission", "notice", "warning"};
     try {
       auto event = parse_object(text);
       if (!type.empty()) event["type"] = type;
