@@ -13,6 +13,8 @@
 #include "host/cli/limits.hpp"
 #include "host/cli/plugin_survey.hpp"
 #include "host/cli/provider_asking.hpp"
+#include "host/runtime/config/found_providers.hpp"
+#include "host/runtime/config/known_services.hpp"
 #include "host/runtime/config/redact.hpp"
 #include "host/runtime/config/secret.hpp"
 
@@ -134,8 +136,14 @@ void examination::providers() {
       for (const auto& entry : one.file.about.provides)
         if (entry.interface == "rustic.provider") types.insert(entry.type);
   for (const auto& one : view().providers) provider(one, types);
+  const auto* azure = config::find_service("azure");
+  const bool looked = view().providers.empty() || view().providers.front().from_environment;
+  if (const auto key = config::key_of(*azure, with_.around());
+      looked && !key.empty() && config::base_url_variable_of(*azure, with_.around()).empty())
+    say(gravity::note, "provider azure", key + " is set, but not where the service is",
+        "set AZURE_OPENAI_ENDPOINT to https://NAME.openai.azure.com");
   if (view().providers.empty())
-    say(gravity::problem, "providers", "none is configured, and no key is in the environment",
+    say(gravity::problem, "providers", "none is configured, and the environment offers none",
         "set OPENAI_API_KEY or another key, or: rustic-ai config init");
 }
 

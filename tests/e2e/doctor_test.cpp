@@ -215,6 +215,12 @@ TEST_CASE("doctor: a broken configuration, a missing key, a missing type: exit s
   const auto none = rustic_ai(empty, {"doctor"});
   CHECK(none.status == 3);
   CHECK(contains(none.out, "none is configured"));
+  empty.environment["AZURE_OPENAI_API_KEY"] = planted_key;
+  const auto half = rustic_ai(empty, {"doctor"});
+  CHECK(half.status == 3);
+  CHECK(contains(half.out, "AZURE_OPENAI_API_KEY is set, but not where the service is"));
+  CHECK(contains(half.out, "AZURE_OPENAI_ENDPOINT"));
+  CHECK_FALSE(contains(half.out, planted_key));
 }
 
 TEST_CASE("doctor: circuits of programs that run, and of those that have ended") {
