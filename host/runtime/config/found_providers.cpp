@@ -111,8 +111,4 @@ std::vector<found_provider> find_providers(const surroundings& around) {
   }
   return found;
 }
-
-found_provider usual_ollama(const surroundings& around) {
-  return ollama_at(ollama_url(""), around, "the usual address of Ollama");
-}
 }  // namespace rustic::config

@@ -30,7 +30,4 @@ std::string key_of(const known_service& service, const surroundings& around);
 std::string base_url_variable_of(const known_service& service, const surroundings& around);
 // Where the environment says that Ollama is; empty: nowhere.
 std::string ollama_base_url(const surroundings& around);
-
-// A local Ollama at its usual place, for the caller to try when nothing else is found.
-found_provider usual_ollama(const surroundings& around);
 }  // namespace rustic::config
