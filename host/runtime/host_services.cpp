@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <mutex>
 
+#include "host/runtime/config/redact.hpp"
 #include "host/runtime/limits.hpp"
 #include "host/runtime/timer_thread.hpp"
 #include "kernel/kernel.hpp"
@@ -162,9 +164,53 @@ void provide_timer(host_services& services, timer_thread& timer) {
   });
 }
 
+namespace {
+
+// What must not be written where others may read it. Threads: any.
+class known_secrets {
+ public:
+  explicit known_secrets(const std::map<std::string, std::string>& environment) {
+    for (const auto& [name, value] : environment)
+      if (config::is_secret_name(name) && value.size() >= unused_secret_bytes_min &&
+          value.find_first_of("0123456789") != std::string::npos)
+        add(value);
+  }
+
+  void add(const std::string& value) {
+    if (value.size() < hidden_secret_bytes_min) return;
+    std::scoped_lock lock(mutex_);
+    if (std::find(values_.begin(), values_.end(), value) != values_.end()) return;
+    if (values_.size() >= hidden_secrets_max) values_.erase(values_.begin());
+    values_.push_back(value);
+  }
+
+  // Each as so many 'x': what is split elsewhere stays split there.
+  json::string hide(const json::string& text) const {
+    json::string out = text;
+    std::scoped_lock lock(mutex_);
+    for (const auto& value : values_)
+      for (auto at = out.find(value); at != json::string::npos; at = out.find(value, at))
+        std::fill_n(out.begin() + static_cast<std::ptrdiff_t>(at), value.size(), 'x');
+    return out;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::string> values_;
+};
+
+json::object hidden(const json::object& body, const known_secrets& secrets) {
+  json::array out;
+  for (const auto& text : array_or_empty(body, "texts"))
+    out.push_back(text.is_string() ? json::value(secrets.hide(text.get_string())) : text);
+  return {{"texts", std::move(out)}};
+}
+}  // namespace
+
 void provide_basics(host_services& services,
                     std::function<std::string(const std::string&)> resolve_secret,
-                    std::vector<std::string> secret_callers) {
+                    std::vector<std::string> secret_callers,
+                    const std::map<std::string, std::string>& environment) {
   services.provide("rustic.clock/default",
                    [](std::string_view, const json::object&, std::string_view) {
                      return json::serialize(json::object{{"unix_ms", unix_now_ms()}});
@@ -175,10 +221,12 @@ void provide_basics(host_services& services,
         const std::string prefix(text_or(body, "prefix"));
         return json::serialize(json::object{{"id", prefix + maker->make(unix_now_ms())}});
       });
+  const auto secrets = std::make_shared<known_secrets>(environment);
   services.provide("rustic.secret/default", [resolve = std::move(resolve_secret),
-                                             callers = std::move(secret_callers)](
-                                                std::string_view, const json::object& body,
+                                             callers = std::move(secret_callers), secrets](
+                                                std::string_view method, const json::object& body,
                                                 std::string_view caller) {
+    if (method == "hide") return json::serialize(hidden(body, *secrets));
     if (std::find(callers.begin(), callers.end(), caller) == callers.end())
       throw failure(status_code::permission_denied,
                     "resolving a secret for plugin \"" + std::string(caller) + "\": not allowed",
@@ -189,6 +237,7 @@ void provide_basics(host_services& services,
     const auto value = resolve(reference);
     if (value.size() > secret_bytes_max)
       throw failure(status_code::out_of_range, "resolving " + reference + ": it is too long");
+    secrets->add(value);
     return json::serialize(json::object{{"value", value}});
   });
 }

@@ -2,6 +2,7 @@
 // rustic.id, rustic.secret, and functions of a front end.
 #pragma once
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <rustic/status.hpp>
@@ -70,8 +71,10 @@ class timer_thread;
 // calls.
 void provide_timer(host_services& services, timer_thread& timer);
 
-// rustic.clock/default, rustic.id/default, and rustic.secret/default for the given callers.
+// rustic.clock/default, rustic.id/default, and rustic.secret/default, which resolves for the given
+// callers and hides for all: what it has resolved, and what looks like a key in `environment`.
 void provide_basics(host_services& services,
                     std::function<std::string(const std::string&)> resolve_secret,
-                    std::vector<std::string> secret_callers);
+                    std::vector<std::string> secret_callers,
+                    const std::map<std::string, std::string>& environment);
 }  // namespace rustic::runtime

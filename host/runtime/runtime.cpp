@@ -75,7 +75,7 @@ runtime::runtime(options with)
       &circuits_);
   circuit_events_ = kernel::subscription(kernel_.events(), told);
   provide_timer(services_, timer_);
-  provide_basics(services_, options_.resolve_secret, {"http"});
+  provide_basics(services_, options_.resolve_secret, {"http"}, options_.environment);
   add_plugins();
   provide_prices(services_, options_);
   check_providers();

@@ -176,3 +176,17 @@ TEST_CASE("keys do not get into the file, wherever they come from") {
   CHECK(file.find("planted0123") == std::string::npos);
   CHECK(file.find("The key is sk-xxxx") != std::string::npos);
 }
+
+TEST_CASE("a key without the shape of one does not get into the file either") {
+  const std::string key = "0123456789abcdef.word";
+  engine_world w({calling({call_of("a", "shell", R"({"command":"cat secret.txt"})")}),
+                  says("The key is " + key)});
+  w.options.environment["MISTRAL_API_KEY"] = key;
+  w.options.environment["NOT_OF_INTEREST"] = "0123456789abcdef.plain";
+  std::ofstream(w.home / "secret.txt") << key << " 0123456789abcdef.plain\n";
+  set_recorder(w, "record");
+  play(w, {"Go"});
+  const auto file = recorded(w);
+  CHECK(file.find(key) == std::string::npos);
+  CHECK(file.find("0123456789abcdef.plain") != std::string::npos);
+}

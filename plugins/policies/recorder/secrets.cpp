@@ -18,7 +18,8 @@ constexpr shape shapes[] = {{"sk-", 16},    {"sk_live_", 16}, {"rk_live_", 16}, 
                             {"gho_", 30},   {"ghs_", 30},     {"ghu_", 30},     {"github_pat_", 20},
                             {"glpat-", 16}, {"xoxb-", 16},    {"xoxp-", 16},    {"xapp-", 16},
                             {"AKIA", 16},   {"ASIA", 16},     {"AIza", 30},     {"gsk_", 20},
-                            {"hf_", 20},    {"npm_", 30},     {"Bearer ", 16}};
+                            {"hf_", 20},    {"npm_", 30},     {"xai-", 20},     {"pplx-", 20},
+                            {"nvapi-", 20}, {"Bearer ", 16}};
 
 constexpr std::string_view key_begin = "-----BEGIN ";
 constexpr std::string_view key_end = "-----END ";
@@ -80,19 +81,33 @@ std::size_t hide_secrets(std::string& text) {
 }
 
 std::size_t hide_secrets(exchange& one) {
-  std::size_t found = hide_secrets(one.body);
-  // One stream is what has the same kind and index: it is masked as a whole and cut up again.
+  std::size_t found = 0;
+  auto texts = texts_of(one);
+  for (auto& text : texts) found += hide_secrets(text);
+  if (found > 0) put_texts(one, texts);
+  return found;
+}
+
+std::vector<std::string> texts_of(const exchange& one) {
   std::map<std::pair<std::uint16_t, std::uint32_t>, std::string> streams;
   for (const auto& event : one.events) streams[{event.kind, event.index}] += event.text;
+  std::vector<std::string> out{one.body};
+  for (auto& [stream, text] : streams) out.push_back(std::move(text));
+  return out;
+}
+
+void put_texts(exchange& one, const std::vector<std::string>& texts) {
+  one.body = texts.at(0);
+  // In the order of texts_of, which is that of the map.
   std::map<std::pair<std::uint16_t, std::uint32_t>, std::size_t> used;
-  for (auto& [stream, text] : streams) found += hide_secrets(text);
-  if (found == 0) return 0;
+  for (const auto& event : one.events) used[{event.kind, event.index}] = 0;
+  std::map<std::pair<std::uint16_t, std::uint32_t>, std::size_t> places;
+  for (const auto& [stream, at] : used) places.emplace(stream, places.size() + 1);
   for (auto& event : one.events) {
     const std::pair stream{event.kind, event.index};
     auto& at = used[stream];
-    event.text = streams[stream].substr(at, event.text.size());
+    event.text = texts.at(places[stream]).substr(at, event.text.size());
     at += event.text.size();
   }
-  return found;
 }
 }  // namespace rustic::recorder
