@@ -181,7 +181,13 @@ class message_writer {
     // Servers refuse an assistant message with nothing in it.
     if (text.empty() && calls == 0) return;
     out_.open('{').member("role", "assistant").key("content");
-    if (text.empty()) {
+    const std::string_view thought = reasoning ? thought_in_content(*reasoning, calls > 0) : "";
+    if (!thought.empty()) {
+      out_.open('[').open('{').member("type", "thinking").key("thinking").open('[').open('{');
+      out_.member("type", "text").member("text", thought).close('}').close(']').close('}');
+      if (!text.empty()) out_.open('{').member("type", "text").member("text", text).close('}');
+      out_.close(']');
+    } else if (text.empty()) {
       out_.raw("null");
     } else {
       out_.text(text);
@@ -197,7 +203,11 @@ class message_writer {
         out_.member("name", require_text(call, "name", "a tool_call part"));
         out_.key("arguments");
         write_arguments(out_, text_or(call, "arguments"));
-        out_.close('}').close('}');
+        out_.close('}');
+        const json::object* opaque = kept_for(call, where_.name, model_);
+        const json::value* extra = opaque ? find(*opaque, "extra_content") : nullptr;
+        if (extra != nullptr) out_.key("extra_content").value(*extra);
+        out_.close('}');
       }
       out_.close(']');
     }
@@ -219,6 +229,15 @@ class message_writer {
     if (field == "reasoning_content" || field == "reasoning") {
       out_.member(field, text_or(reasoning, "text"));
     }
+  }
+
+  // What came as a part of the content goes back as one; empty: there is none.
+  std::string_view thought_in_content(const json::object& reasoning, bool tool_turn) const {
+    const bool wanted = how_.replay == reasoning_replay::always ||
+                        (tool_turn && how_.replay == reasoning_replay::tool_turns);
+    const json::object* opaque = wanted ? kept_for(reasoning, where_.name, model_) : nullptr;
+    if (opaque == nullptr || text_or(*opaque, "field") != "content") return {};
+    return text_or(reasoning, "text");
   }
 
   const instance& where_;
@@ -280,7 +299,7 @@ class option_writer {
     const auto has = [](const std::vector<std::string>& list, std::string_view name) {
       return std::find(list.begin(), list.end(), name) != list.end();
     };
-    if (!has(how_.unknown_options, option) && !has(learnt_.refused, member)) return true;
+    if (!has(how_.unknown_options, option) && !learnt_.has(member)) return true;
     sent_.warnings.push_back("provider '" + where_.name + "' does not take " + std::string(option) +
                              ": the option was left out");
     return false;
@@ -348,7 +367,7 @@ outgoing build_chat_request(const instance& where, const chat_options& how,
   option_writer write(where, how, learnt, sent, out);
   out.open('{').member("model", model);
   out.key("stream").raw(stream ? "true" : "false");
-  if (stream && how.stream_usage && write.ours("stream_options")) {
+  if (stream && how.stream_usage && write.ours("stream_options") && !learnt.has("stream_options")) {
     out.key("stream_options").raw(R"({"include_usage":true})");
   }
   out.key("messages").open('[');

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <rustic/provider/chat.hpp>
-#include <rustic/provider/limits.hpp>
+#include <rustic/provider/turns.hpp>
 
 namespace rustic::provider {
 namespace {
@@ -9,9 +9,36 @@ namespace {
 // What may be left out when a server refuses it: the answer is of the same kind without it. Stop
 // sequences, tools and formats are not among them.
 constexpr std::array<std::string_view, 9> dispensable{
-    "temperature", "top_p", "top_k", "presence_penalty",    "frequency_penalty",
-    "seed",        "user",  "store", "parallel_tool_calls",
+    "temperature",
+    "top_p",
+    "top_k",
+    "presence_penalty",
+    "seed",
+    "parallel_tool_calls",
+    "frequency_penalty",
+    "reasoning_effort",
+    "stream_options",
 };
+
+bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+// The form of the answer that was sent and refused, or nothing. A schema that the server finds
+// wrong is the caller's matter.
+std::string_view refused_form(const refused_attempt& attempt) {
+  if (attempt.http_status != 400 && attempt.http_status != 422) return {};
+  const parsed_error parsed = parse_error(attempt.body);
+  const std::string_view message = parsed.message;
+  if (contains(message, "nvalid schema")) return {};
+  const bool meant = contains(message, "response_format") || contains(message, "json_schema") ||
+                     contains(message, "json_object") ||
+                     parsed.param.starts_with("response_format");
+  if (!meant) return {};
+  if (contains(attempt.sent.body, R"("response_format":{"type":"json_schema")")) return form_schema;
+  if (contains(attempt.sent.body, R"("response_format":{"type":"json_object")")) return form_json;
+  return {};
+}
 
 }  // namespace
 
@@ -42,6 +69,10 @@ chat_options read_chat_options(std::string_view name, const json::object& member
   return out;
 }
 
+bool chat_learnt::has(std::string_view member) const {
+  return std::find(refused.begin(), refused.end(), member) != refused.end();
+}
+
 std::string chat_learnt::text() const {
   std::string out = max_tokens_field;
   for (const std::string& member : refused) out.append(" ").append(member);
@@ -62,7 +93,21 @@ chat_learnt chat_learnt::from(std::string_view text) {
 
 outgoing chat_translator::generate(const json::object& request) {
   const std::string_view model = text_or(request, "model");
-  return build_chat_request(configured(), options_, request, chat_learnt::from(learnt_.get(model)));
+  const chat_learnt learnt = chat_learnt::from(learnt_.get(model));
+  const json::object& format =
+      object_or_empty(object_or_empty(request, "options"), "response_format");
+  const std::string_view type = text_or(format, "type");
+  const bool by_words = (type == "json_schema" && learnt.has(form_schema)) ||
+                        (type == "json_object" && learnt.has(form_json));
+  if (!by_words) return build_chat_request(configured(), options_, request, learnt);
+  json::object changed = form_in_words(request);
+  json::object& options = changed["options"].as_object();
+  if (learnt.has(form_json)) {
+    options.erase("response_format");
+  } else {
+    options["response_format"] = json::object{{"type", "json_object"}};
+  }
+  return build_chat_request(configured(), options_, changed, learnt);
 }
 
 std::unique_ptr<answer_reader> chat_translator::reader(const subject& about,
@@ -86,9 +131,17 @@ bool chat_translator::reconsider(const refused_attempt& attempt) {
   for (const std::string_view member : dispensable) {
     const bool known =
         std::find(learnt.refused.begin(), learnt.refused.end(), member) != learnt.refused.end();
-    if (!asked.contains(member) || known) continue;
+    const bool sent =
+        asked.contains(member) ||
+        (member == "stream_options" && contains(attempt.sent.body, "\"stream_options\":"));
+    if (!sent || known) continue;
     if (!refuses_member(attempt.http_status, attempt.body, member)) continue;
     learnt.refused.emplace_back(member);
+    learnt_.set(model, learnt.text());
+    return true;
+  }
+  if (const std::string_view form = refused_form(attempt); !form.empty()) {
+    learnt.refused.emplace_back(form);
     learnt_.set(model, learnt.text());
     return true;
   }

@@ -72,6 +72,26 @@ void read_object(const json::object& object, parsed_error& out) {
   }
 }
 
+// What FastAPI says of a request: {"loc": ["body", "seed"], "msg": "Extra inputs are not
+// permitted"}.
+std::string detail_text(const json::value& detail) {
+  if (detail.is_string()) return std::string(detail.as_string());
+  if (!detail.is_array()) return json::serialize(detail);
+  std::string out;
+  for (const json::value& value : detail.as_array()) {
+    if (!value.is_object() || out.size() > limits::error_message_bytes_max) continue;
+    const json::object& one = value.as_object();
+    std::string place;
+    for (const json::value& step : array_or_empty(one, "loc")) {
+      if (step == "body") continue;
+      place.append(place.empty() ? "" : ".").append(scalar(&step));
+    }
+    out.append(out.empty() ? "" : "; ").append(place).append(place.empty() ? "" : ": ");
+    out += text_or(one, "msg", "bad request");
+  }
+  return out.empty() ? json::serialize(detail) : out;
+}
+
 void read_value(const json::value& value, parsed_error& out) {
   if (value.is_array() && !value.as_array().empty()) {
     read_value(value.as_array().front(), out);
@@ -92,14 +112,13 @@ void read_value(const json::value& value, parsed_error& out) {
     read_value(inner->as_array().front(), out);
   }
   if (const json::value* detail = find(object, "detail"); detail && out.message.empty()) {
-    if (detail->is_string()) {
-      out.message = detail->as_string();
-    } else if (detail->is_array() && !detail->as_array().empty() &&
-               detail->as_array().front().is_object()) {
-      out.message = text_or(detail->as_array().front().as_object(), "msg", "bad request");
-    } else {
-      out.message = json::serialize(*detail);
-    }
+    out.message = detail_text(*detail);
+  }
+  // Mistral puts such details into the message.
+  if (const json::value* message = find(object, "message");
+      message && message->is_object() && out.message.empty()) {
+    const json::value* detail = find(message->as_object(), "detail");
+    out.message = detail_text(detail == nullptr ? *message : *detail);
   }
   read_object(object, out);
 }
@@ -128,6 +147,9 @@ constexpr std::string_view hint_context =
 constexpr std::string_view hint_request = "change the request as the server says";
 constexpr std::string_view hint_base_url =
     "check base_url: it must end where the paths of the API begin, often in /v1";
+constexpr std::string_view hint_quota =
+    "the account has no money or quota left: waiting does not help";
+constexpr std::string_view hint_wait = "wait, or ask for less at a time";
 constexpr std::string_view hint_later = "try again later or use another provider";
 
 template <std::size_t n>
@@ -173,10 +195,16 @@ bool says_quota(const std::string& all) {
 }
 
 bool says_no_model(const std::string& all) {
-  constexpr std::array<std::string_view, 3> codes{"model_not_found", "deploymentnotfound",
-                                                  "no such model"};
+  constexpr std::array<std::string_view, 5> codes{
+      "model_not_found", "deploymentnotfound", "no such model", "invalid_model", "unknown model"};
   const bool missing = contains(all, "not found") || contains(all, "does not exist");
   return any_of(all, codes) || (missing && (contains(all, "model") || contains(all, "deployment")));
+}
+
+bool says_filtered(const std::string& code) {
+  constexpr std::array<std::string_view, 4> codes{"content_filter", "content_policy_violation",
+                                                  "invalid_prompt", "bio_policy"};
+  return std::find(codes.begin(), codes.end(), code) != codes.end();
 }
 
 bool says_not_supported(const std::string& all) {
@@ -274,6 +302,27 @@ error make_error(const subject& about, int status, const parsed_error& parsed,
   return out;
 }
 
+bool is_letter_or_digit(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+// Whether the member is named as a word of its own, as it is or in the form topP.
+bool names(std::string_view message, std::string_view member) {
+  const auto bare = [](std::string_view text) {
+    std::string out = lower(text);
+    out.erase(std::remove(out.begin(), out.end(), '_'), out.end());
+    return out;
+  };
+  const std::string text = bare(message);
+  const std::string word = bare(member);
+  for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
+    const std::size_t end = at + word.size();
+    const bool begins = at == 0 || !is_letter_or_digit(text[at - 1]);
+    if (begins && (end == text.size() || !is_letter_or_digit(text[end]))) return true;
+  }
+  return false;
+}
+
 bool looks_like_key(std::string_view word) {
   constexpr std::array<std::string_view, 12> prefixes{
       "sk-", "sk_", "pk-", "rk-", "gsk_", "xai-", "AIza", "hf_", "key-", "or-", "pplx-", "nvapi-"};
@@ -313,16 +362,25 @@ verdict classify_error(int status, const parsed_error& parsed) {
   const std::string code = lower(parsed.code);
   const std::string all = code + " " + lower(parsed.type) + " " + lower(parsed.message);
   if (status == 401) return {status_code::unauthenticated, "bad_key", hint_key};
-  if (status == 402 || (status == 429 && (says_quota(all) || code == "1113")) ||
-      code == "insufficient_quota") {
-    return {status_code::resource_exhausted, "quota",
-            "the account has no money or quota left: waiting does not help"};
+  // A request that is larger than what a minute allows will never fit.
+  const bool limited = status == 429 || status == 413 || code == "rate_limit_exceeded";
+  if (limited && contains(all, "request too large")) {
+    return {status_code::invalid_argument, "context_length", hint_context};
+  }
+  // Servers advertise a larger plan beside a limit of a minute: the code tells them apart.
+  const bool of_a_minute = code == "rate_limit_exceeded";
+  if (status == 402 || code == "insufficient_quota" ||
+      (status == 429 && !of_a_minute && (says_quota(all) || code == "1113"))) {
+    return {status_code::resource_exhausted, "quota", hint_quota};
   }
   if (status == 429 || code == "rate_limit_exceeded") {
-    return {status_code::resource_exhausted, "rate_limit", "wait, or ask for less at a time"};
+    return {status_code::resource_exhausted, "rate_limit", hint_wait};
   }
   if ((status == 400 || status == 403 || status == 0) && says_bad_key(all)) {
     return {status_code::unauthenticated, "bad_key", hint_key};
+  }
+  if (status == 403 && contains(all, "credits")) {
+    return {status_code::resource_exhausted, "quota", hint_quota};
   }
   if (status == 403) {
     return {status_code::permission_denied, "permission",
@@ -340,7 +398,7 @@ verdict classify_error(int status, const parsed_error& parsed) {
     return {status_code::not_found, "not_found", hint_base_url};
   }
   if (status == 405) return {status_code::not_found, "not_found", hint_base_url};
-  if (code == "content_filter") {
+  if (says_filtered(code)) {
     return {status_code::permission_denied, "content_filter",
             "the server's content filter refused the prompt: change it"};
   }
@@ -503,13 +561,14 @@ error too_large_answer(const subject& about) {
 bool refuses_member(int http_status, std::string_view body, std::string_view field) {
   if (http_status != 400 && http_status != 422) return false;
   const parsed_error parsed = parse_error(body);
-  if (!parsed.param.empty()) {
-    return parsed.param == field &&
-           (parsed.code == "unsupported_parameter" || contains(parsed.message, "upported"));
+  if (!parsed.param.empty() && parsed.param != field) return false;
+  if (parsed.code == "unsupported_parameter" || parsed.code == "unknown_parameter") {
+    if (!parsed.param.empty()) return true;
   }
-  return contains(parsed.message, field) &&
-         (contains(parsed.message, "upported") || contains(parsed.message, "nrecognized") ||
-          contains(parsed.message, "not permitted") || contains(parsed.message, "Use '"));
+  constexpr std::array<std::string_view, 7> words{
+      "upported",    "support parameter", "nrecognized", "not permitted",
+      "nknown name", "nknown parameter",  "Use '"};
+  return (!parsed.param.empty() || names(parsed.message, field)) && any_of(parsed.message, words);
 }
 
 }  // namespace rustic::provider

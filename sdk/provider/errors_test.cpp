@@ -32,6 +32,7 @@ TEST_CASE("each shape of an error body gives its message") {
           R"([{"error":{"code":400,"message":"the words"}}])",
           R"({"detail":"the words"})",
           R"({"detail":[{"loc":["body"],"msg":"the words","type":"missing"}]})",
+          R"({"object":"error","message":{"detail":[{"msg":"the words"}]},"code":null})",
           R"({"object":"error","message":"the words","type":"t","code":null})",
           R"({"message":"the words"})",
           "the words",
@@ -49,6 +50,12 @@ TEST_CASE("each shape of an error body gives its message") {
   }
   CHECK(read(502, "<html><head><title>502 Bad Gateway</title></head>")
             .message.find("HTML page titled '502 Bad Gateway'") != std::string::npos);
+  CHECK(
+      read(
+          422,
+          R"({"detail":[{"loc":["body","messages",0,"x"],"msg":"missing"},{"loc":["body","seed"],"msg":"not permitted"}]})")
+          .message.ends_with("messages.0.x: missing; seed: not permitted"));
+  CHECK(read(422, R"({"detail":[]})").message.ends_with(": []"));
   CHECK(read(500, "").message.ends_with("HTTP 500"));
   CHECK(read(500, "{}").message.ends_with("HTTP 500: {}"));
   CHECK(read(500, "\xFF\xFE").message.find("\xEF\xBF\xBD") != std::string::npos);
@@ -72,6 +79,25 @@ TEST_CASE("statuses and codes become kinds") {
   CHECK(kind(read(429, body("1113", "balance"))) == "RESOURCE_EXHAUSTED quota");
   CHECK(kind(read(429, body("rate_limit_exceeded", "slow down"))) ==
         "RESOURCE_EXHAUSTED rate_limit");
+  // Advice to pay for more does not make a limit of a minute a matter of money.
+  CHECK(kind(read(429, body("rate_limit_exceeded",
+                            "Rate limit reached on tokens per minute. Need more tokens? Upgrade at "
+                            "https://x/settings/billing, or add a payment method"))) ==
+        "RESOURCE_EXHAUSTED rate_limit");
+  CHECK(kind(read(429, body("", "add credit: billing limit"))) == "RESOURCE_EXHAUSTED quota");
+  for (const int status : {413, 429}) {
+    CHECK(kind(read(status, body("rate_limit_exceeded",
+                                 "Request too large on tokens per min: Limit 6000, Requested "
+                                 "9000"))) == "INVALID_ARGUMENT context_length");
+  }
+  CHECK(kind(read(403, body("", "Your team does not have any credits yet"))) ==
+        "RESOURCE_EXHAUSTED quota");
+  CHECK(kind(read(400, body("content_policy_violation", "no"))) ==
+        "PERMISSION_DENIED content_filter");
+  CHECK(kind(read(400, body("invalid_prompt", "no"))) == "PERMISSION_DENIED content_filter");
+  CHECK(kind(read(400,
+                  R"({"object":"error","message":"Invalid model: x","type":"invalid_model"})")) ==
+        "NOT_FOUND model_not_found");
   CHECK(kind(read(404, body("model_not_found", "The model `x` does not exist"))) ==
         "NOT_FOUND model_not_found");
   CHECK(kind(read(400, body("model_not_found", "no"))) == "NOT_FOUND model_not_found");
@@ -159,6 +185,21 @@ TEST_CASE("a refused member is recognised") {
   CHECK(provider::refuses_member(
       422, R"({"detail":[{"msg":"Extra inputs are not permitted: max_completion_tokens"}]})",
       "max_completion_tokens"));
+  CHECK(provider::refuses_member(
+      422, R"({"detail":[{"loc":["body","seed"],"msg":"Extra inputs are not permitted"}]})",
+      "seed"));
+  CHECK(provider::refuses_member(
+      400, R"({"code":"x","error":"Model grok-4 does not support parameter reasoningEffort."})",
+      "reasoning_effort"));
+  CHECK(provider::refuses_member(
+      400,
+      R"({"error":{"message":"Unknown parameter: 'top_k'.","param":"top_k","code":"unknown_parameter"}})",
+      "top_k"));
+  // A word inside another is not the member's name.
+  CHECK_FALSE(provider::refuses_member(
+      400, R"({"error":{"message":"stopped: exceeded is not supported"}})", "top_p"));
+  CHECK_FALSE(provider::refuses_member(400, R"({"error":{"message":"exceeds what is supported"}})",
+                                       "seed"));
   CHECK_FALSE(provider::refuses_member(
       400, R"({"error":{"message":"max_tokens must be at least 1","param":"max_tokens"}})",
       "max_tokens"));

@@ -184,6 +184,34 @@ std::string url_segment(std::string_view text) {
   return out;
 }
 
+json::object form_in_words(json::object generate) {
+  const json::object format =
+      object_or_empty(object_or_empty(generate, "options"), "response_format");
+  std::string words =
+      "Your final answer is one JSON value and nothing else: no explanation, no code fence.";
+  if (const json::value* schema = find(format, "schema")) {
+    words += " It must fit this JSON Schema:\n" + json::serialize(*schema);
+  } else if (text_or(format, "type") == "json_schema") {
+    refuse_request("options.response_format has no schema");
+  }
+  json::object part{{"type", "text"}, {"text", std::move(words)}};
+  json::array messages = array_or_empty(generate, "messages");
+  // A server may take one system message alone.
+  const bool has = !messages.empty() && messages.front().is_object() &&
+                   text_or(messages.front().as_object(), "role") == "system";
+  if (has) {
+    json::object& system = messages.front().as_object();
+    json::array parts = array_or_empty(system, "parts");
+    parts.push_back(std::move(part));
+    system["parts"] = std::move(parts);
+  } else {
+    messages.insert(messages.begin(),
+                    json::object{{"role", "system"}, {"parts", json::array{std::move(part)}}});
+  }
+  generate["messages"] = std::move(messages);
+  return generate;
+}
+
 std::string left_out(const instance& where, std::string_view option) {
   return "provider '" + where.name + "' does not take " + std::string(option) +
          ": the option was left out";

@@ -1,28 +1,11 @@
 #include "zai.hpp"
 
+#include <array>
 #include <rustic/provider/turns.hpp>
 
 namespace rustic::zai {
 
 using namespace rustic::provider;
-
-namespace {
-
-// The API has no schemas: the form is asked for in words, and the answer is checked by whoever
-// asked for it.
-void ask_in_words(json::object& request, const json::object& format) {
-  const json::value* schema = find(format, "schema");
-  if (schema == nullptr) refuse_request("options.response_format has no schema");
-  const json::object part{
-      {"type", "text"},
-      {"text", "Answer with one JSON object, and nothing else, that this JSON Schema allows:\n" +
-                   json::serialize(*schema)}};
-  json::array messages{json::object{{"role", "system"}, {"parts", json::array{part}}}};
-  for (const json::value& one : array_or_empty(request, "messages")) messages.push_back(one);
-  request["messages"] = std::move(messages);
-}
-
-}  // namespace
 
 std::unique_ptr<translator> make(std::string_view name, const json::object& members) {
   instance where = read_instance(name, members, {.base_url = "https://api.z.ai/api/paas/v4"});
@@ -53,9 +36,9 @@ outgoing chat::generate(const json::object& asked) {
     }
     changed.erase("tool_choice");
   }
-  const json::object format = object_or_empty(changed, "response_format");
-  if (text_or(format, "type") == "json_schema") {
-    ask_in_words(request, format);
+  if (text_or(object_or_empty(changed, "response_format"), "type") == "json_schema") {
+    // The API has no schemas.
+    request = form_in_words(std::move(request));
     changed["response_format"] = json::object{{"type", "json_object"}};
   }
   request["options"] = std::move(changed);
@@ -80,6 +63,34 @@ outgoing chat::generate(const json::object& asked) {
   if (!array_or_empty(request, "tools").empty() && bool_or(request, "stream", true))
     add("tool_stream", "true");
   return sent;
+}
+
+classifier chat::classify() const {
+  return classify_error;
+}
+
+verdict classify_error(int http_status, const parsed_error& parsed) {
+  constexpr std::array<std::pair<std::string_view, int>, 23> statuses{{
+      {"1000", 401}, {"1001", 401}, {"1002", 401}, {"1003", 401}, {"1004", 401}, {"1110", 403},
+      {"1111", 403}, {"1112", 403}, {"1121", 403}, {"1220", 403}, {"1311", 403}, {"1113", 402},
+      {"1304", 402}, {"1308", 402}, {"1309", 402}, {"1310", 402}, {"1302", 429}, {"1303", 429},
+      {"1305", 429}, {"1313", 429}, {"1312", 503}, {"1120", 503}, {"1234", 503},
+  }};
+  if (parsed.code == "1300" || parsed.code == "1301") {
+    return {status_code::permission_denied, "content_filter",
+            "the server's content filter stopped the request: change it"};
+  }
+  if (parsed.code == "1261") {
+    return {status_code::invalid_argument, "context_length",
+            "shorten or compact the conversation, or choose a model with a larger context window"};
+  }
+  if (parsed.code == "1211") {
+    return {status_code::not_found, "model_not_found", "correct the model's name"};
+  }
+  for (const auto& [code, status] : statuses) {
+    if (parsed.code == code) return provider::classify_error(status, parsed);
+  }
+  return provider::classify_error(http_status, parsed);
 }
 
 }  // namespace rustic::zai

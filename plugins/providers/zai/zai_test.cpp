@@ -21,7 +21,8 @@ json::object sent(std::string_view options, std::string_view members = "{}",
 }
 
 std::string kind(int status, std::string_view body) {
-  const provider::subject about{"generate", "z", "http://x", "m"};
+  provider::subject about{"generate", "z", "http://x", "m"};
+  about.classify = zai::make("z", {})->classify();
   const auto problem = provider::read_http_error(about, status, {}, body);
   return std::string(problem.details.at("kind").as_string());
 }
@@ -67,8 +68,25 @@ TEST_CASE("choices that it does not have") {
   CHECK(asked.find(R"("required":["a"])") != std::string::npos);
 }
 
-TEST_CASE("its errors have numbers for codes") {
+TEST_CASE("its errors have numbers for codes, which count more than the status") {
   CHECK(kind(429, R"({"error":{"code":"1302","message":"Rate limit reached"}})") == "rate_limit");
-  CHECK(kind(429, R"({"error":{"code":"1113","message":"Insufficient balance"}})") == "quota");
+  CHECK(kind(429, R"({"error":{"code":"1113","message":"Please recharge"}})") == "quota");
+  CHECK(kind(429, R"({"error":{"code":"1112","message":"Account locked"}})") == "permission");
+  CHECK(kind(429, R"({"error":{"code":"1308","message":"Usage limit reached"}})") == "quota");
   CHECK(kind(401, R"({"error":{"code":"1000","message":"Authentication failed"}})") == "bad_key");
+  CHECK(kind(400, R"({"error":{"code":"1211","message":"Unknown Model"}})") == "model_not_found");
+  CHECK(kind(400, R"({"error":{"code":"1261","message":"Prompt"}})") == "context_length");
+  CHECK(kind(400, R"({"error":{"code":"1301","message":"unsafe"}})") == "content_filter");
+  CHECK(kind(400, R"({"error":{"code":"1210","message":"bad"}})") == "bad_request");
+  CHECK(kind(500, "{}") == "server_error");
+
+  provider::subject about{"generate", "z", "http://x", "m"};
+  about.classify = zai::classify_error;
+  const auto in_stream = [&](std::string_view body) {
+    const auto problem = provider::read_stream_error(about, json::parse(body));
+    return std::string(problem.details.at("kind").as_string());
+  };
+  CHECK(in_stream(R"({"error":{"code":"1113","message":"Please recharge"}})") == "quota");
+  CHECK(in_stream(R"({"error":{"code":"1302","message":"Too many"}})") == "rate_limit");
+  CHECK(in_stream(R"({"error":{"code":"1234","message":"Network"}})") == "overloaded");
 }

@@ -28,10 +28,16 @@ struct chat_options {
 chat_options read_chat_options(std::string_view name, const json::object& members,
                                chat_options defaults = {});
 
+// Forms of an answer that a server does not take, among what it has refused: a schema goes as
+// "some JSON object" then, and in the end in words alone.
+inline constexpr std::string_view form_schema = "response_format.json_schema";
+inline constexpr std::string_view form_json = "response_format.json_object";
+
 // What a server has refused so far for one model.
 struct chat_learnt {
   std::string max_tokens_field;      // empty: that of the options
   std::vector<std::string> refused;  // members of the body
+  bool has(std::string_view member) const;
   std::string text() const;
   static chat_learnt from(std::string_view text);
 };

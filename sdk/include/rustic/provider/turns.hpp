@@ -56,6 +56,10 @@ bool is_text_type(std::string_view media_type);
 // What may stand in a path of a URL; the rest is percent-encoded.
 std::string url_segment(std::string_view text);
 
+// The request with options.response_format said in words, at the end of the system message: for
+// servers that take no schema. Whoever asked for the form checks the answer.
+json::object form_in_words(json::object generate);
+
 // The warning for an option that the API, or the model, does not take.
 std::string left_out(const instance& where, std::string_view option);
 
