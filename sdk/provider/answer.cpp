@@ -9,6 +9,10 @@ bool one_of(std::string_view text, std::initializer_list<std::string_view> words
   return std::find(words.begin(), words.end(), text) != words.end();
 }
 
+std::int64_t sane(std::int64_t tokens) {
+  return std::clamp<std::int64_t>(tokens, 0, limits::tokens_max);
+}
+
 }  // namespace
 
 std::string_view normal_finish_reason(std::string_view raw) {
@@ -137,11 +141,11 @@ void answer::order_by_kind() {
 }
 
 void answer::usage(const token_counts& counts) {
-  usage_ = json::object{{"input_tokens", counts.input},
-                        {"output_tokens", counts.output},
-                        {"cache_read_tokens", counts.cache_read},
-                        {"cache_write_tokens", counts.cache_write},
-                        {"reasoning_tokens", std::min(counts.reasoning, counts.output)}};
+  usage_ = json::object{{"input_tokens", sane(counts.input)},
+                        {"output_tokens", sane(counts.output)},
+                        {"cache_read_tokens", sane(counts.cache_read)},
+                        {"cache_write_tokens", sane(counts.cache_write)},
+                        {"reasoning_tokens", sane(std::min(counts.reasoning, counts.output))}};
 }
 
 void answer::id(std::string_view text) {
@@ -173,6 +177,7 @@ void answer::conclude() {
       fail(std::move(broke));
     } else {
       calls_.finish(events_);
+      take_calls_();
     }
   }
   if (usage_) events_.add(RAI_EVENT_USAGE, 0, json::serialize(*usage_));
@@ -194,6 +199,10 @@ json::object answer::message_() const {
               {"id", call.id},
               {"name", call.name},
               {"arguments", call.arguments}};
+      if (!call.extra.is_null()) {
+        made["opaque"] = json::object{{"extra_content", call.extra}, {"model", about_.model}};
+        made["provider"] = about_.instance;
+      }
     } else {
       if (one.text.empty() && !one.opaque) continue;
       made = {{"type", one.of == kind::text ? "text" : "reasoning"}, {"text", one.text}};
@@ -222,6 +231,7 @@ std::string answer::result() const {
   out["raw_finish_reason"] = raw_finish_ ? json::value(json::string(*raw_finish_)) : json::value();
   out["model"] = json::string(model_.empty() ? about_.model : std::string_view(model_));
   out["id"] = id_;
+  if (goes_on_) out["goes_on"] = true;
   out["usage"] = usage_ ? json::value(*usage_) : json::value();
   return json::serialize(out);
 }

@@ -95,14 +95,17 @@ void chat_reader::content_(const json::value& content) {
   }
   if (!content.is_array()) return;
   for (const json::value& value : content.as_array()) {
+    if (value.is_string()) text_(value.as_string());
     if (!value.is_object()) continue;
     const json::object& part = value.as_object();
     const std::string_view type = text_or(part, "type");
     if (type == "thinking") {
+      if (field_.empty()) field_ = "content";
+      think_(text_or(part, "thinking"));
       for (const json::value& thought : array_or_empty(part, "thinking")) {
         if (thought.is_object()) think_(text_or(thought.as_object(), "text"));
       }
-    } else if (type == "text") {
+    } else if (type == "text" || type == "output_text") {
       text_(text_or(part, "text"));
     }
   }
@@ -159,10 +162,13 @@ void chat_reader::usage_(const json::object& usage) {
   if (usage.empty()) return;
   const json::object& in = object_or_empty(usage, "prompt_tokens_details");
   const json::object& out = object_or_empty(usage, "completion_tokens_details");
-  const std::int64_t prompt = int_or(usage, "prompt_tokens", int_or(usage, "input_tokens"));
-  std::int64_t completion = int_or(usage, "completion_tokens", int_or(usage, "output_tokens"));
+  const auto count = [](std::int64_t number) {
+    return std::clamp<std::int64_t>(number, 0, limits::tokens_max);
+  };
+  const auto prompt = count(int_or(usage, "prompt_tokens", int_or(usage, "input_tokens")));
+  auto completion = count(int_or(usage, "completion_tokens", int_or(usage, "output_tokens")));
   // Where the total is larger than its parts, reasoning was left out of the completion.
-  completion = std::max(completion, int_or(usage, "total_tokens") - prompt);
+  completion = std::max(completion, count(int_or(usage, "total_tokens")) - prompt);
   const std::int64_t reasoning = int_or(out, "reasoning_tokens", int_or(usage, "reasoning_tokens"));
   answer_.usage(
       {.input = prompt,

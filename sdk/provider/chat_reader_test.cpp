@@ -218,6 +218,38 @@ TEST_CASE("tool calls are put together whatever the server leaves out") {
                  R"([{"index":0,"function":{"arguments":"2}"}}])"}) ==
           R"(a/add/{} b/sub/{"y":2} )");
   }
+  SUBCASE("one index for all, and no ids") {
+    const std::string got =
+        calls({R"([{"index":0,"id":"","function":{"name":"add","arguments":"{\"x\":1}"}}])",
+               R"([{"index":0,"id":"","function":{"name":"sub","arguments":"{\"y\""}}])",
+               R"([{"index":0,"id":"","function":{"name":"","arguments":":2}"}}])",
+               R"([{"index":0,"id":"","function":{"name":"sub","arguments":"{}"}}])"});
+    CHECK(got.find(R"(/add/{"x":1} )") == 9);
+    CHECK(got.find(R"(/sub/{"y":2} )") != std::string::npos);
+    CHECK(got.ends_with("/sub/{} "));
+  }
+  SUBCASE("a name repeated without an id goes on with arguments that are not whole") {
+    CHECK(calls({R"([{"index":0,"id":"a","function":{"name":"add","arguments":"{\"x\""}}])",
+                 R"([{"index":0,"function":{"name":"add","arguments":":1}"}}])"}) ==
+          R"(a/add/{"x":1} )");
+  }
+  SUBCASE("the index is a text") {
+    CHECK(calls({R"([{"index":"0","id":"a","function":{"name":"f","arguments":"{\"x\""}}])",
+                 R"([{"index":"1","id":"b","function":{"name":"g","arguments":"{\"y\""}}])",
+                 R"([{"index":"0","function":{"arguments":":1}"}}])",
+                 R"([{"index":"1","function":{"arguments":":2}"}}])"}) ==
+          R"(a/f/{"x":1} b/g/{"y":2} )");
+  }
+  SUBCASE("several calls written as one") {
+    const std::string got = calls(
+        {R"([{"index":0,"id":"a","function":{"name":"multi_tool_use.parallel","arguments":"{\"tool_uses\":[{\"recipient_name\":\"functions.f\",\"parameters\":{\"x\":1}},"}}])",
+         R"([{"index":0,"function":{"arguments":"{\"recipient_name\":\"g\"}]}"}}])"});
+    CHECK(got.find(R"(/f/{"x":1} )") == 9);
+    CHECK(got.ends_with("/g/{} "));
+    CHECK(
+        calls({R"([{"id":"a","function":{"name":"multi_tool_use.parallel","arguments":"{"}}])"}) ==
+        "a/multi_tool_use.parallel/{ ");
+  }
   SUBCASE("id and name repeated in each fragment") {
     CHECK(calls({R"([{"index":0,"id":"a","function":{"name":"add","arguments":"{\"x\""}}])",
                  R"([{"index":0,"id":"a","function":{"name":"add","arguments":":1}"}}])"}) ==
@@ -261,6 +293,14 @@ TEST_CASE("tool calls are put together whatever the server leaves out") {
     CHECK(calls({R"([{"index":0,"id":"a","function":{"name":"n","arguments":"{\"x\": 1,}"}}])"}) ==
           R"(a/n/{"x": 1,} )");
   }
+}
+
+TEST_CASE("what a server adds to a call is kept for it") {
+  const seen got = read(sse(
+      {R"({"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"},"extra_content":{"google":{"thought_signature":"S+/="}}}]},"finish_reason":"tool_calls"}]})"}));
+  CHECK(parts(got)[0].at("opaque") ==
+        json::parse(R"({"extra_content":{"google":{"thought_signature":"S+/="}},"model":"m"})"));
+  CHECK(parts(got)[0].at("provider") == "local");
 }
 
 TEST_CASE("more tool calls than allowed end the answer") {
@@ -309,6 +349,12 @@ TEST_CASE("reasoning comes apart from text, in each of its forms") {
       {R"({"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"th"}]},{"type":"text","text":"tx"}]},"finish_reason":"stop"}]})"}));
   CHECK(mistral.reasoning == "th");
   CHECK(mistral.text == "tx");
+  CHECK(parts(mistral)[0].at("opaque").at("field") == "content");
+  const seen texts = read(sse(
+      {R"({"choices":[{"delta":{"content":[{"type":"thinking","thinking":"th"},"t","x"]}}]})",
+       R"({"choices":[{"delta":{"content":[{"type":"output_text","text":"!"}]}}]})", "[DONE]"}));
+  CHECK(texts.reasoning == "th");
+  CHECK(texts.text == "tx!");
   const seen router = read(sse(
       {R"({"choices":[{"delta":{"reasoning":"a","reasoning_details":[{"type":"reasoning.text","text":"a","index":0}]}}]})",
        R"({"choices":[{"delta":{"reasoning":"b","reasoning_details":[{"type":"reasoning.text","text":"b","index":0,"signature":null}]}}]})",
@@ -404,6 +450,10 @@ TEST_CASE("usage, in each of its places") {
       usage(
           R"({"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":7,"completion_tokens_details":{"reasoning_tokens":9}}})") ==
       R"({"input_tokens":3,"output_tokens":4,"cache_read_tokens":0,"cache_write_tokens":0,"reasoning_tokens":4})");
+  CHECK(
+      usage(
+          R"({"usage":{"prompt_tokens":-9223372036854775808,"completion_tokens":9223372036854775807,"total_tokens":9223372036854775807,"completion_tokens_details":{"reasoning_tokens":-5}}})") ==
+      R"({"input_tokens":0,"output_tokens":1000000000000,"cache_read_tokens":0,"cache_write_tokens":0,"reasoning_tokens":0})");
   CHECK(usage(R"({"usage":{"prompt_tokens":"many"}})").find("\"input_tokens\":0") !=
         std::string::npos);
 }

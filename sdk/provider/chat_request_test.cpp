@@ -132,6 +132,18 @@ TEST_CASE("reasoning goes back where it came from and nowhere else") {
     {"type":"text","text":"t"}]}])");
   CHECK(details.at(0).at("reasoning_details").at(0).at("signature") == "s");
   CHECK_FALSE(details.at(0).as_object().contains("reasoning"));
+  // Thoughts that came as parts of the content go back as such, and additions to a call with it.
+  const json::value other = messages(R"([{"role":"assistant","parts":[
+    {"type":"reasoning","text":"r","provider":"local","opaque":{"model":"m","field":"content"}},
+    {"type":"text","text":"t"},
+    {"type":"tool_call","id":"a","name":"f","arguments":"{}","provider":"local","opaque":{"model":"m","extra_content":{"google":{"thought_signature":"S"}}}}]}])");
+  CHECK(
+      other.at(0).at("content") ==
+      json::parse(
+          R"([{"type":"thinking","thinking":[{"type":"text","text":"r"}]},{"type":"text","text":"t"}])"));
+  CHECK(
+      other.at(0).at("tool_calls").at(0).at("extra_content").at("google").at("thought_signature") ==
+      "S");
   // Nothing but reasoning is no message.
   CHECK(
       messages(

@@ -261,7 +261,7 @@ void responses_reader::refusal_(item& one, std::string_view text, bool rest) {
 void responses_reader::arguments_(item& one, std::string_view text, bool rest) {
   if (one.of != item::kind::call) return;
   if (!one.part) {
-    if (!text.empty()) malformed("the arguments of a tool call came without its name");
+    one.nameless = !text.empty();  // the end of the item has both once more
     return;
   }
   if (text.empty()) return;
@@ -295,6 +295,9 @@ void responses_reader::usage_(const json::object& usage) {
 
 void responses_reader::closing() {
   if (!answer_.raw_finish() || items_.empty()) return;
+  for (const item& one : items_) {
+    if (one.nameless && !one.part) malformed("the arguments of a tool call came without its name");
+  }
   const item& last = items_.back();
   if (normal_finish_reason(*answer_.raw_finish()) == "length" && last.part &&
       last.of == item::kind::call && !last.arguments) {

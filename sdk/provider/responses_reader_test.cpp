@@ -200,6 +200,20 @@ TEST_CASE("responses: what some servers leave out") {
        R"({"type":"response.completed","response":{"status":"completed"}})"}));
   CHECK(rotating.calls.size() == 1);
   CHECK(rotating.arguments == std::vector<std::string>{"{}"});
+  // The name of a call comes with its end, or never.
+  const std::string_view nameless =
+      R"({"type":"response.output_item.added","output_index":0,"item":{"type":"function_call","call_id":"a","name":""}})";
+  const std::string_view fragment =
+      R"({"type":"response.function_call_arguments.delta","output_index":0,"delta":"{}"})";
+  const std::string_view end = R"({"type":"response.completed","response":{"status":"completed"}})";
+  const seen named = read(sse(
+      {nameless, fragment,
+       R"({"type":"response.output_item.done","output_index":0,"item":{"type":"function_call","call_id":"a","name":"f","arguments":"{}"}})",
+       end}));
+  CHECK_FALSE(named.problem);
+  CHECK(named.calls.size() == 1);
+  CHECK(named.arguments == std::vector<std::string>{"{}"});
+  CHECK(read(sse({nameless, fragment, end})).problem);
 }
 
 TEST_CASE("responses: ends that are no success") {

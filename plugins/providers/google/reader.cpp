@@ -10,12 +10,10 @@ namespace {
 
 namespace limits = provider::limits;
 
-constexpr std::int64_t tokens_max = 1'000'000'000'000;  // a number beyond it is no count of tokens
-
 void take(const json::object& from, std::string_view key, std::optional<std::int64_t>& into) {
   const json::value* value = find(from, key);
   if (value == nullptr || !value->is_int64() || value->as_int64() < 0) return;
-  into = std::min(value->as_int64(), tokens_max);
+  into = std::min(value->as_int64(), limits::tokens_max);
 }
 
 }  // namespace

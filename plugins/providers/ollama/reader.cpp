@@ -1,15 +1,14 @@
 #include "reader.hpp"
 
 #include <algorithm>
+#include <rustic/provider/limits.hpp>
 #include <string>
 
 namespace rustic::ollama {
 namespace {
 
-constexpr std::int64_t tokens_max = 1'000'000'000'000;  // a number beyond it is no count of tokens
-
 std::int64_t count(const json::object& from, std::string_view key) {
-  return std::clamp<std::int64_t>(int_or(from, key), 0, tokens_max);
+  return std::clamp<std::int64_t>(int_or(from, key), 0, provider::limits::tokens_max);
 }
 
 }  // namespace

@@ -66,6 +66,8 @@ class answer {
   void usage(const token_counts& counts);
   // The API's own word for why the answer ended.
   void finished(std::string_view raw) { raw_finish_ = std::string(raw); }
+  // The server has paused: sent back as the last message, the answer goes on.
+  void goes_on() { goes_on_ = true; }
   void id(std::string_view text);
   void model(std::string_view text);
 
@@ -117,6 +119,7 @@ class answer {
   bool refused_ = false;
   bool ended_ = false;
   bool concluded_ = false;
+  bool goes_on_ = false;
 };
 
 }  // namespace rustic::provider

@@ -11,9 +11,10 @@ inline constexpr std::size_t whole_body_bytes_max = std::size_t{64}
                                                     << 20;  // an answer in one piece
 inline constexpr std::size_t error_body_bytes_max = std::size_t{256} << 10;
 inline constexpr std::size_t error_message_bytes_max = 2'000;
-inline constexpr std::size_t tool_calls_max = 256;       // in one answer
-inline constexpr std::size_t answer_parts_max = 10'000;  // in one answer
-inline constexpr std::size_t json_depth_max = 64;        // of one event
+inline constexpr std::int64_t tokens_max = 1'000'000'000'000;  // beyond it a number is no count
+inline constexpr std::size_t tool_calls_max = 256;             // in one answer
+inline constexpr std::size_t answer_parts_max = 10'000;        // in one answer
+inline constexpr std::size_t json_depth_max = 64;              // of one event
 inline constexpr std::size_t event_arena_bytes = 32
                                                  << 10;  // beyond it an event's JSON uses the heap
 inline constexpr std::size_t reasoning_details_max = 10'000;

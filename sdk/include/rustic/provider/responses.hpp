@@ -51,9 +51,9 @@ class responses_reader : public answer_reader {
     enum class kind { message, call, reasoning, other } of;
     std::optional<std::size_t> part = {};  // of the answer
     std::vector<std::int64_t> told = {};   // numbers of the pieces whose text has come
-    std::int64_t newest = 0;               // the piece that text came for last
     bool refusal = false;                  // what came last was one
     bool arguments = false;                // of a call have come
+    bool nameless = false;                 // they came before the call's name
     bool done = false;
   };
 

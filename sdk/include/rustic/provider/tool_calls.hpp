@@ -16,6 +16,7 @@ struct tool_call {
   std::string id;
   std::string name;
   std::string arguments;
+  json::value extra;       // what the server wants back with the call, such as a signature
   bool announced = false;  // its TOOL_CALL event has been made: the id stays as it is
 };
 
@@ -35,7 +36,8 @@ class tool_calls {
   // Its arguments as a whole; what had come of them before is replaced, or gone on with.
   void set(std::size_t place, std::string_view arguments, event_batch& events);
 
-  // The answer is over: calls without an id get one, empty arguments become {}.
+  // The answer is over: calls without an id get one, empty arguments become {}. A call that is
+  // a list of calls, as some models write it, becomes those.
   void finish(event_batch& events);
 
   // In the order of their first fragments.
@@ -46,6 +48,7 @@ class tool_calls {
   std::size_t place_of_(const std::optional<std::int64_t>& index, std::string_view id,
                         std::string_view name);
   void announce_(std::size_t place, event_batch& events);
+  void take_apart_();
   std::string new_id_(std::size_t place) const;
 
   std::vector<tool_call> calls_;
