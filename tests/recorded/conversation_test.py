@@ -78,6 +78,45 @@ def anthropic(turn):
     return events(begin, *parts, names=True)
 
 
+def paused(turn):
+    """A tool of the server that takes long: the answer goes on when it comes back."""
+    def block(place, content):
+        return [{'type': 'content_block_start', 'index': place, 'content_block': content}, {'type': 'content_block_stop', 'index': place}]
+    begin = {'type': 'message_start', 'message': {'id': f'm{turn}', 'model': 'm-1', 'usage': {'input_tokens': 10}}}
+    if turn == 0:
+        parts, why = block(0, {'type': 'text', 'text': 'I look. '}), 'pause_turn'
+        parts += block(1, {'type': 'server_tool_use', 'id': 's1', 'name': 'web_search', 'input': {'query': 'q'}})
+    else:
+        parts, why = block(0, {'type': 'web_search_tool_result', 'tool_use_id': 's1', 'content': []}), 'end_turn'
+        parts += block(1, {'type': 'text', 'text': 'Found.'})
+    return events(begin, *parts, {'type': 'message_delta', 'delta': {'stop_reason': why}, 'usage': {'output_tokens': 5}},
+                  {'type': 'message_stop'}, names=True)
+
+
+def check_pause(program):
+    home = pathlib.Path(tempfile.mkdtemp(prefix='rustic-conversation-'))
+    server = Server(paused)
+    settings = {'type': 'anthropic', 'base_url': f'http://127.0.0.1:{server.server_address[1]}', 'model': 'm'}
+    try:
+        code, live, errors = run(program, home, settings)
+        result = json.loads(live.splitlines()[-1])['result']
+        assert code == 0 and result['text'] == 'I look. Found.', f'{code} {live} {errors}'
+        assert result['rounds'] == 2 and result['finish_reason'] == 'stop', result
+        last = json.loads(server.asked[1])['messages'][-1]
+        assert last['role'] == 'assistant' and last['content'][-1]['id'] == 's1', last
+        code, live, errors = run(program, home, settings, '--continue')
+        assert code == 0, f'{code} {live} {errors}'
+        said = json.loads(server.asked[2])['messages'][1]['content']
+        assert [one['type'] for one in said] == ['text', 'server_tool_use', 'web_search_tool_result', 'text'], said
+        server.asked.clear()
+        code, live, errors = run(program, home, settings, '--max-rounds', '1')
+        result = json.loads(live.splitlines()[-1])['result']
+        assert result['finish_reason'] == 'other' and result['limit'] == 'max_rounds', result
+    finally:
+        server.shutdown()
+        shutil.rmtree(home, ignore_errors=True)
+
+
 def google(turn):
     def piece(parts, finish=None):
         one = {'candidates': [{'content': {'role': 'model', 'parts': parts}, 'index': 0}], 'modelVersion': 'm-1'}
@@ -224,6 +263,11 @@ def main():
         except AssertionError as problem:
             failed += 1
             print(f'{name}: {str(problem)[:1500]}')
+    try:
+        check_pause(program)
+    except AssertionError as problem:
+        failed += 1
+        print(f'a pause: {str(problem)[:1500]}')
     print(f'{len(names)} servers, {failed} not as expected')
     return 1 if failed else 0
 

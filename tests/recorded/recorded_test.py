@@ -240,8 +240,9 @@ def main():
         else:
             bad = differences(case, code, out)
         asked = server.posts.get(name, 0)
-        # A conversation that is too long is shortened, and asked again once.
-        if asked > (1 if out is not None and out.get("error") is None else 2):
+        # A conversation that is too long is shortened, and asked again once, unless some of the
+        # answer has been shown.
+        if asked > (2 if out is not None and out.get("error") and not out["text"] else 1):
             bad.append(f"asked {asked} times")
         return case["file"], how, bad, raw
 

@@ -270,7 +270,9 @@ task<json::object> turn::generate() {
     co_await count_failure(problem);
     const auto* details = problem.details.if_object();
     const bool too_long = details && text_or(*details, "kind") == "context_length";
-    if (!too_long || attempt >= window_retries_max || window_bytes_ <= window_bytes_min)
+    // What has been shown must not be shown once more.
+    if (!too_long || attempt >= window_retries_max || window_bytes_ <= window_bytes_min ||
+        !partial_text_.empty())
       throw failure(std::move(problem));
     window_bytes_ = std::max(window_bytes_min, std::min(window_bytes_, messages_bytes_) / 2);
     ctx_.event({{"type", "warning"},
@@ -368,6 +370,7 @@ task<bool> turn::answer_calls(json::array parts) {
 task<void> turn::play() {
   read_request();
   co_await begin();
+  std::string begun;  // what a server that paused has said of its answer
   for (bool more = true; more;) {
     ++record_.rounds;
     ctx_.event({{"type", "round"}, {"round", record_.rounds}});
@@ -376,8 +379,15 @@ task<void> turn::play() {
     co_await count_answer(result);
     record_.finish_reason = text_or(result, "finish_reason", "other");
     auto parts = array_or_empty(object_or_empty(result, "message"), "parts");
-    record_.text = text_of(parts);
+    record_.text = begun + text_of(parts);
+    const bool goes_on = bool_or(result, "goes_on");
+    begun = goes_on ? record_.text : std::string();
     more = co_await answer_calls(std::move(parts));
+    if (!more && record_.limit.empty() && goes_on) {
+      more = record_.rounds < rounds_max_;
+      if (!more) record_.limit = "max_rounds";
+      continue;
+    }
     if (!more && record_.limit.empty() && !format_.any_text()) more = co_await ask_for_form();
   }
 }

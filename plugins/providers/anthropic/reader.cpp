@@ -8,13 +8,11 @@ namespace {
 
 namespace limits = provider::limits;
 
-constexpr std::int64_t tokens_max = 1'000'000'000'000;  // a number beyond it is no count of tokens
-
 // Null means that there is no news.
 void take(const json::object& from, std::string_view key, std::optional<std::int64_t>& into) {
   const json::value* value = find(from, key);
   if (value == nullptr || !value->is_int64() || value->as_int64() < 0) return;
-  into = std::min(value->as_int64(), tokens_max);
+  into = std::min(value->as_int64(), limits::tokens_max);
 }
 
 // Input that begins a call is {} in a stream, and whole in an answer in one piece.
@@ -219,6 +217,7 @@ void messages_reader::close_(block& one) {
 void messages_reader::stop_reason_(const json::object& from) {
   const std::string_view reason = text_or(from, "stop_reason");
   if (!reason.empty()) answer_.finished(reason);
+  if (reason == "pause_turn") answer_.goes_on();
   const json::object& details = object_or_empty(from, "stop_details");
   if (const auto why = text_or(details, "explanation"); reason == "refusal" && !why.empty()) {
     const json::object warning{{"type", "warning"}, {"message", why}};

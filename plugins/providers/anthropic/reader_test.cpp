@@ -149,6 +149,8 @@ TEST_CASE("reasons to stop") {
   CHECK(of("model_context_window_exceeded").at("finish_reason") == "length");
   CHECK(of("pause_turn").at("finish_reason") == "other");
   CHECK(of("pause_turn").at("raw_finish_reason") == "pause_turn");
+  CHECK(of("pause_turn").at("goes_on") == true);
+  CHECK_FALSE(of("end_turn").contains("goes_on"));
   CHECK(of("refusal").at("finish_reason") == "content_filter");
 }
 
