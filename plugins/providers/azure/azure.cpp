@@ -14,6 +14,34 @@ bool has_path(std::string_view url) {
   return host != std::string_view::npos && url.find('/', host + 3) != std::string_view::npos;
 }
 
+// Azure's pages show the address of one call, and people copy it: the version, the deployment and
+// the method are taken off it.
+void read_address(instance& where, std::string& version) {
+  std::string& url = where.base_url;
+  bool versioned = false;
+  if (const auto query = url.find('?'); query != std::string::npos) {
+    constexpr std::string_view key = "api-version=";
+    const auto at = url.find(key, query);
+    if (at != std::string::npos && version.empty()) {
+      version = url.substr(at + key.size(), url.find('&', at) - at - key.size());
+      versioned = true;
+    }
+    url.resize(query);
+  }
+  for (const std::string_view end : {"/", "/chat/completions", "/responses", "/embeddings", "/"}) {
+    if (url.ends_with(end)) url.resize(url.size() - end.size());
+  }
+  if (versioned && url.ends_with("/v1")) version.clear();  // it has none
+  constexpr std::string_view deployments = "/deployments/";
+  if (const auto at = url.find(deployments); at != std::string::npos) {
+    if (version.empty())
+      refuse_member(where.name, "api_version", "is missing, and base_url names a deployment");
+    if (where.model.empty()) where.model = url.substr(at + deployments.size());
+    url.resize(at);
+  }
+  if (!has_path(url)) url += version.empty() ? "/openai/v1" : "/openai";
+}
+
 }  // namespace
 
 std::unique_ptr<translator> make(std::string_view name, const json::object& members) {
@@ -23,7 +51,7 @@ std::unique_ptr<translator> make(std::string_view name, const json::object& memb
       bearer ? instance_defaults{} : instance_defaults{.key_header = "api-key", .key_prefix = ""});
   const bool responses = choice_member(name, members, "api", {"chat", "responses"}) == "responses";
   std::string version = text_member(name, members, "api_version");
-  if (!has_path(where.base_url)) where.base_url += version.empty() ? "/openai/v1" : "/openai";
+  read_address(where, version);
   if (responses) {
     if (!version.empty()) refuse_member(name, "api_version", "belongs to api = \"chat\" alone");
     auto how = read_responses_options(name, members);
@@ -42,6 +70,11 @@ std::string versioned_chat::query_() const {
 }
 
 outgoing versioned_chat::behind_deployment_(const json::object& request, outgoing sent) const {
+  // The models of Foundry share one address; the body names the model.
+  if (configured().base_url.ends_with("/models")) {
+    sent.path += query_();
+    return sent;
+  }
   const auto deployment = model_of(request, configured());
   sent.path = "/deployments/" + url_segment(deployment) + sent.path + query_();
   return sent;

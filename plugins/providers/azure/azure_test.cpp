@@ -53,6 +53,36 @@ TEST_CASE("with a version the deployment stands in the path") {
                        doctest::Contains("api_version"), failure);
 }
 
+TEST_CASE("the address of one call, as Azure shows it, is taken") {
+  const auto old = made(
+      R"({"base_url":"https://r.openai.azure.com/openai/deployments/dep/chat/completions?api-version=2025-01-01-preview"})");
+  CHECK(old->configured().base_url == "https://r.openai.azure.com/openai");
+  CHECK(old->configured().model == "dep");
+  json::object bare = question;
+  bare["model"] = old->configured().model;
+  CHECK(old->generate(bare).path ==
+        "/deployments/dep/chat/completions?api-version=2025-01-01-preview");
+  const auto mine = made(
+      R"({"base_url":"https://r.openai.azure.com/openai/deployments/dep/?x=1&api-version=a&y=2","api_version":"b","model":"m"})");
+  CHECK(mine->configured().model == "m");
+  CHECK(mine->generate(question).path == "/deployments/my%20dep/chat/completions?api-version=b");
+  CHECK_THROWS_WITH_AS(made(R"({"base_url":"https://r.openai.azure.com/openai/deployments/dep"})"),
+                       doctest::Contains("api_version"), failure);
+  const auto fresh =
+      made(R"({"base_url":"https://r.openai.azure.com/openai/v1/responses?api-version=preview",
+        "api":"responses"})");
+  CHECK(fresh->configured().base_url == "https://r.openai.azure.com/openai/v1");
+  CHECK(fresh->generate(question).path == "/responses");
+}
+
+TEST_CASE("the models of Foundry have one address") {
+  const auto one = made(
+      R"({"base_url":"https://r.services.ai.azure.com/models","api_version":"2024-05-01-preview"})");
+  const auto sent = one->generate(question);
+  CHECK(sent.path == "/chat/completions?api-version=2024-05-01-preview");
+  CHECK(json::parse(sent.body).at("model") == "my dep");
+}
+
 TEST_CASE("Responses and tokens of Entra") {
   const auto one = made(R"({"api":"responses","auth":"bearer"})");
   CHECK(one->generate(question).path == "/responses");
