@@ -1,5 +1,6 @@
 #!/bin/sh
-# symbols.sh PLUGIN.so: exactly one exported symbol, and nothing that a plugin must not link.
+# symbols.sh PLUGIN.so [provider [STRIPPED_BYTES_MAX]]: exactly one exported symbol, and nothing that
+# a plugin, or a provider, must not link.
 set -u
 exported=$(nm -D --defined-only "$1" | awk '{print $3}' | sed 's/@.*//' | sort -u)
 if [ "$exported" != "rai_plugin_entry_v1" ]; then
@@ -7,6 +8,24 @@ if [ "$exported" != "rai_plugin_entry_v1" ]; then
 fi
 if readelf -d "$1" | grep -E 'NEEDED.*(spdlog|libfmt)|RUNPATH|RPATH|TEXTREL'; then
   echo "$1 must not need these"; exit 1
+fi
+if [ "${2:-}" = provider ]; then
+  # What goes over the network is the transport's affair.
+  if readelf -d "$1" | grep -E 'NEEDED.*(ssl|crypto|libz|boost_(system|thread|context|coroutine))'; then
+    echo "$1 must not need these"; exit 1
+  fi
+  if nm -DC "$1" | grep -E ' U (socket|connect|send|recv|SSL_.*)$'; then
+    echo "$1 must not use these"; exit 1
+  fi
+  if [ -n "${3:-}" ]; then
+    stripped=$(mktemp)
+    strip -o "$stripped" "$1"
+    bytes=$(stat -c %s "$stripped")
+    rm -f "$stripped"
+    if [ "$bytes" -gt "$3" ]; then
+      echo "$1 has $bytes bytes without symbols, $3 are allowed"; exit 1
+    fi
+  fi
 fi
 # A unique symbol keeps the file mapped for ever and is shared between two generations of it.
 if readelf -sW "$1" | grep -E ' UNIQUE '; then
