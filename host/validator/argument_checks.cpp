@@ -45,6 +45,13 @@ void borrowed(trial& t) {
   }
 }
 
+void answers(trial& t) {
+  running_plugin p(t);
+  p.host.revokes_answers = true;
+  for (const auto& one : main_samples(t)) must_answer(p, one);
+  if (p.host.outgoing_made() == 0) t.skip("it makes no calls");
+}
+
 void types(trial& t) {
   running_plugin p(t);
   bool any = false;
@@ -213,6 +220,9 @@ constexpr check table[] = {
      "Texts have a length and no zero byte at their end; rustic::to_view respects it.", bounds},
     {"argument.borrowed", 1, stage::answers, "copies what it keeps",
      "Copy the request before `call` returns; the SDK's context holds such a copy.", borrowed},
+    {"argument.answers", 1, stage::answers, "copies what others say",
+     "Copy the text of an event or a result before the observer returns; context::call does.",
+     answers},
     {"argument.types", 2, stage::answers, "survives wrong arguments", parse_first, types},
     {"argument.missing", 5, stage::answers, "refuses missing arguments",
      "throw failure(INVALID_ARGUMENT), or tool_result::failed(what is missing).", missing},

@@ -1,7 +1,9 @@
 // async_checks.cpp - streams, back-pressure and cancellation.
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <map>
+#include <mutex>
 #include <thread>
 
 #include "host/validator/process_state.hpp"
@@ -13,6 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 constexpr auto settle_time = 40ms;  // for what comes too late
 constexpr std::size_t cancel_points_max = 6;
+constexpr const char* no_end = "calls do not end, see async.cancel_at_once";
 
 void no_breach(running_plugin& p, breach what, const std::string& expected) {
   const auto words = p.host.first(what);
@@ -221,6 +224,111 @@ void cancel_race(trial& t) {
   no_breach(p, breach::finish_twice, "one finish, whenever the cancel comes");
 }
 
+// A receiver that answers RAI_STOP has the call cancelled, on the thread that emits and before
+// `emit` returns: a lock that is held meanwhile must not be wanted by op.cancel.
+void cancel_inside(trial& t) {
+  running_plugin p(t);
+  for (auto one : emitting_samples(p)) {
+    const auto caller = std::this_thread::get_id();
+    std::mutex mutex;
+    std::condition_variable known;
+    std::shared_ptr<served_call> call;
+    bool is_due = false;  // the event came before `call` returned
+    one.plan.policy = [&](const seen_event&, std::size_t) -> rai_flow {
+      std::unique_lock lock(mutex);
+      if (std::this_thread::get_id() == caller && !call) {
+        is_due = true;
+        return RAI_STOP;
+      }
+      if (!known.wait_for(lock, 1s, [&] { return call != nullptr; })) return RAI_STOP;
+      const auto mine = call;
+      lock.unlock();
+      p.host.cancel(*mine);
+      return RAI_STOP;
+    };
+    t.step(name_of(one) + ", cancelled inside of its first event");
+    auto made = p.host.begin(p.life.service(one.service), one.plan);
+    {
+      const std::lock_guard lock(mutex);
+      call = made;
+    }
+    known.notify_all();
+    if (is_due) p.host.cancel(*made);
+    must_finish(p, one, *made, "inside of its first event");
+  }
+}
+
+// What was under way when the cancel came may come to its end later, and must then keep quiet.
+void cancel_quiet(trial& t) {
+  constexpr auto usual_max = 1'000ms;
+  running_plugin p(t);
+  auto longest = std::chrono::steady_clock::duration(0);
+  std::vector<std::shared_ptr<served_call>> open;
+  for (const auto& one : main_samples(t)) {
+    const auto service = p.life.service(one.service);
+    const auto began = std::chrono::steady_clock::now();
+    (void)try_call(p, one);
+    const auto usual = std::min<std::chrono::steady_clock::duration>(
+        std::chrono::steady_clock::now() - began, usual_max);
+    longest = std::max(longest, usual);
+    for (const int part : {0, 2}) {  // at once, and in the middle
+      t.step(name_of(one) + ", cancelled");
+      const auto call = p.host.begin(service, one.plan);
+      if (part != 0) (void)p.host.wait(*call, static_cast<std::uint32_t>(usual / part / 1ms));
+      p.host.cancel(*call);
+      must_finish(p, one, *call, part == 0 ? "at once" : "in the middle");
+    }
+  }
+  t.step("the time that the cancelled calls would have taken");
+  std::this_thread::sleep_for(longest + 2 * settle_time);
+  no_breach(p, breach::finish_twice, "no second finish of a call that was cancelled");
+  no_breach(p, breach::event_after_finish, "no event of a call that was cancelled and finished");
+}
+
+void prompt(trial& t) {
+  using clock = std::chrono::steady_clock;
+  constexpr int tries = 3;  // a machine that is busy delays some, not all
+  const auto took = [](clock::time_point began) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(clock::now() - began).count();
+  };
+  running_plugin p(t);
+  for (auto one : main_samples(t)) {
+    const auto service = p.life.service(one.service);
+    auto cancel_ms = INT64_MAX, release_ms = INT64_MAX, resume_ms = INT64_MAX;
+    for (int i = 0; i < tries; ++i) {
+      t.step(name_of(one) + ", op.cancel and op.release");
+      const auto call = p.host.begin(service, one.plan);
+      auto began = clock::now();
+      p.host.cancel(*call);
+      cancel_ms = std::min<std::int64_t>(cancel_ms, took(began));
+      if (!p.host.wait(*call, cancel_grace_ms)) t.skip(no_end);
+      began = clock::now();
+      p.host.release(*call);
+      release_ms = std::min<std::int64_t>(release_ms, took(began));
+    }
+    one.plan.policy = [](const seen_event&, std::size_t) -> rai_flow { return RAI_PAUSE; };
+    one.plan.resumes = false;
+    for (int i = 0; i < tries; ++i) {
+      t.step(name_of(one) + ", op.resume");
+      const auto call = p.host.begin(service, one.plan);
+      const bool paused =
+          p.host.wait_paused(*call, answer_time_max_ms) && !p.host.answer_of(*call).finished;
+      const auto began = clock::now();
+      if (paused) p.host.resume(*call);
+      resume_ms = std::min<std::int64_t>(resume_ms, took(began));
+      p.host.cancel(*call);
+      if (!p.host.wait(*call, cancel_grace_ms)) t.skip(no_end);
+      p.host.release(*call);
+    }
+    const std::pair<const char*, std::int64_t> all[] = {
+        {"op.cancel", cancel_ms}, {"op.resume", resume_ms}, {"op.release", release_ms}};
+    for (const auto& [name, ms] : all)
+      t.expect(ms <= control_time_max_ms,
+               std::string(name) + " returns within " + std::to_string(control_time_max_ms) + " ms",
+               name_of(one) + ": " + std::to_string(ms) + " ms");
+  }
+}
+
 void pause(trial& t) {
   running_plugin p(t);
   for (auto one : emitting_samples(p)) {
@@ -238,19 +346,21 @@ void pause(trial& t) {
 
 void resume(trial& t) {
   running_plugin p(t);
+  const auto joined = [](const answer& from) {
+    std::string out;
+    for (const auto& event : from.events)
+      if (event.kind != RAI_EVENT_PROGRESS) out += event.text;
+    return out;
+  };
   for (auto one : emitting_samples(p)) {
-    const auto plain = try_call(p, one);
+    const auto plain = try_call(p, one), again = try_call(p, one);
     one.plan.policy = [](const seen_event&, std::size_t) -> rai_flow { return RAI_PAUSE; };
     const auto paused = try_call(p, one);
     t.expect(paused.finished, "a finish, when each event is answered with RAI_PAUSE and resumed",
              name_of(one) + ": none after " + std::to_string(paused.events.size()) + " events");
-    const auto joined = [](const answer& from) {
-      std::string out;
-      for (const auto& event : from.events)
-        if (event.kind != RAI_EVENT_PROGRESS) out += event.text;
-      return out;
-    };
-    t.expect(joined(paused) == joined(plain) && paused.status == plain.status,
+    // What tells the time, say, is another text with each call.
+    const bool is_steady = joined(plain) == joined(again) && plain.status == again.status;
+    t.expect(!is_steady || (joined(paused) == joined(plain) && paused.status == plain.status),
              "the same events, paused or not",
              name_of(one) + ": " + std::to_string(plain.events.size()) + " and " +
                  std::to_string(paused.events.size()));
@@ -377,6 +487,13 @@ constexpr check table[] = {
      "Guard what cancel and the finish share by a lock or an atomic.", cancel_race},
     {"async.cancel_below", 3, stage::answers, "cancel while it calls",
      "The call below finishes with CANCELLED then; finish after it.", cancel_below},
+    {"async.cancel_inside", 3, stage::answers, "cancel inside an event",
+     "Hold no lock around host->emit that op.cancel takes.", cancel_inside},
+    {"async.cancel_quiet", 2, stage::answers, "quiet after a cancel",
+     "Ask under one lock who finishes: the cancel, or the thread that works.", cancel_quiet},
+    {"async.prompt", 5, stage::answers, "controls return at once",
+     "Set a flag or wake a thread in op.cancel, op.resume and op.release; wait for nothing there.",
+     prompt},
     {"async.pause", 2, stage::answers, "RAI_PAUSE is respected", by_coroutine, pause},
     {"async.resume", 2, stage::answers, "it goes on when resumed", by_coroutine, resume},
     {"async.stall", 4, stage::answers, "no work while paused", by_coroutine, stall},

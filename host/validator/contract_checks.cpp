@@ -213,8 +213,8 @@ void secrets(trial& t) {
 void output(trial& t) {
   output_capture capture;
   running_plugin p(t);
-  (void)capture.text();
   each_answer(t, p, [](const sample&, const answer&) {});
+  p.life.end();
   const auto text = capture.text();
   t.expect(text.empty(), "nothing is printed; standard output belongs to the program", text);
 }
@@ -236,21 +236,39 @@ void prompt(trial& t) {
   }
 }
 
-// Many calls, after a few that may set something up.
+// Many calls, also refused and cancelled ones, after a few that may set something up.
 template <class Measure>
 std::pair<std::size_t, std::size_t> around_many(trial& t, running_plugin& p, int rounds,
                                                 Measure measure) {
-  const auto all = main_samples(t);
-  for (int i = 0; i < rounds / 4 + 3; ++i)
-    for (const auto& one : all)
-      (void)p.host.run(p.life.service(one.service), one.plan, answer_time_max_ms);
-  const auto before = measure();
-  t.step("many calls");
+  constexpr std::size_t refused_max = 4;
+  const auto usual = main_samples(t);
+  auto all = usual;
+  for (auto& one : all_samples(t))
+    if (one.kind != sample_kind::good && all.size() < usual.size() + refused_max)
+      all.push_back(std::move(one));
   std::vector<rai_service> services;
   for (const auto& one : all) services.push_back(p.life.service(one.service));
-  for (int i = 0; i < rounds; ++i)
+  const auto once = [&] {
     for (std::size_t n = 0; n < all.size(); ++n)
       (void)p.host.run(services[n], all[n].plan, answer_time_max_ms);
+    for (std::size_t n = 0; n < usual.size(); ++n) {
+      const auto call = p.host.begin(services[n], usual[n].plan);
+      p.host.cancel(*call);
+      if (!p.host.wait(*call, cancel_grace_ms))
+        t.skip("calls do not end, see async.cancel_at_once");
+      p.host.release(*call);
+      p.host.forget(*call);
+    }
+  };
+  // Calls that take long are made less often.
+  const auto many = [&](int times, std::chrono::milliseconds time_max) {
+    const auto end = std::chrono::steady_clock::now() + time_max;
+    for (int i = 0; i < times && (i == 0 || std::chrono::steady_clock::now() < end); ++i) once();
+  };
+  many(rounds / 4 + 3, std::chrono::milliseconds(many_time_max_ms / 4));
+  const auto before = measure();
+  t.step("many calls");
+  many(rounds, std::chrono::milliseconds(many_time_max_ms));
   return {before, measure()};
 }
 

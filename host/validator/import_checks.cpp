@@ -12,10 +12,13 @@ void needed(trial& t) {
   constexpr std::string_view unwanted[] = {"libspdlog",   "libfmt",      "libc++.so",
                                            "libasan",     "libtsan",     "libjemalloc",
                                            "libtcmalloc", "libmimalloc", "librustic"};
-  for (const auto& one : t.elf().needed())
+  for (const auto& one : t.elf().needed()) {
+    t.expect(one.find('/') == std::string::npos, "libraries named without a folder",
+             "it needs " + one);
     for (const auto& name : unwanted)
       t.expect(!one.starts_with(name), "no library that keeps state for the whole process",
                "it needs " + one);
+  }
 }
 
 // "GLIBC_2.36" against 2.36: the numbers after the prefix, compared one by one.

@@ -1,6 +1,9 @@
 // load_checks.cpp - opening the file and asking its entry: nothing else may happen.
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
+#include <set>
+#include <string>
 
 #include "host/validator/guarded_memory.hpp"
 #include "host/validator/opened_plugin.hpp"
@@ -113,6 +116,28 @@ void files(trial& t) {
            more.empty() ? "one was closed" : more);
 }
 
+void written(trial& t) {
+  const auto all_of = [&] {
+    std::set<std::string> out;
+    for (const auto& one : std::filesystem::recursive_directory_iterator(t.scratch()))
+      out.insert(one.path().lexically_relative(t.scratch()).string());
+    return out;
+  };
+  const auto before = all_of();
+  (void)ask(open_entry(t));
+  for (const auto& one : all_of())
+    t.expect(before.contains(one), "nothing is written into the home or the working directory",
+             one);
+}
+
+void processes(trial& t) {
+  const auto before = child_count();
+  (void)ask(open_entry(t));
+  const auto after = child_count();
+  t.expect(after <= before, "no process is started when it is opened",
+           std::to_string(after - before) + " more");
+}
+
 void output(trial& t) {
   output_capture capture;
   (void)ask(open_entry(t));
@@ -170,6 +195,8 @@ constexpr check table[] = {
      "Return the same functions each time; keep nothing static.", entry_again},
     {"load.threads", 2, stage::opened, "opening starts no thread", no_constructor, threads},
     {"load.descriptors", 2, stage::opened, "opening opens no file", no_constructor, files},
+    {"load.files", 2, stage::opened, "opening writes nothing", no_constructor, written},
+    {"load.processes", 2, stage::opened, "opening starts no process", no_constructor, processes},
     {"load.output", 2, stage::opened, "opening prints nothing", no_constructor, output},
     {"load.signals", 2, stage::opened, "signals stay as they are", no_constructor, signals},
     {"load.locale", 3, stage::opened, "the locale stays", no_constructor, locale},

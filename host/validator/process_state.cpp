@@ -100,6 +100,13 @@ std::size_t thread_count() {
   return count;
 }
 
+std::size_t child_count() {
+  std::ifstream in("/proc/thread-self/children");
+  std::size_t count = 0;
+  for (long child = 0; in >> child;) ++count;
+  return count;
+}
+
 std::vector<std::string> descriptors() {
   std::vector<std::string> out;
   each_entry("/proc/self/fd", [&](const std::string& name, bool own) {

@@ -8,6 +8,7 @@
 namespace rustic::validator {
 
 std::size_t thread_count();
+std::size_t child_count();  // processes that the calling thread has started and that are there
 std::vector<std::string> descriptors();  // "5 -> /dev/null", without this function's own
 std::size_t allocated_bytes();           // by malloc and not freed
 std::size_t resident_bytes();

@@ -283,7 +283,8 @@ run_result run_checks(const run_options& with, const std::function<void(const ch
       broken = one->proves;
       broken_by = one;
     }
-    if (is_bad && one->advisory) done.how.result = outcome::warning;
+    // A crash is one, whatever was looked at when it came.
+    if (done.how.result == outcome::failed && one->advisory) done.how.result = outcome::warning;
     if (!selected && !is_bad) continue;
     out.checks.push_back(done);
     if (seen) seen(done);

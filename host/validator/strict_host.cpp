@@ -243,14 +243,18 @@ answer strict_host::run(const rai_service& service, call_plan plan, std::uint32_
   }
   auto out = answer_of(*call);
   release(*call);
-  const std::lock_guard lock(mutex_);
-  call->body.clear();
-  call->events.clear();
-  if (forgets) {
-    std::erase_if(outgoing_, [&](const auto& one) { return one.second->parent == call->id; });
-    served_.erase(call->id);
-  }
+  forget(*call);
   return out;
+}
+
+void strict_host::forget(served_call& call) {
+  const std::lock_guard lock(mutex_);
+  call.body.clear();
+  call.events.clear();
+  if (!forgets) return;
+  const auto id = call.id;
+  std::erase_if(outgoing_, [&](const auto& one) { return one.second->parent == id; });
+  served_.erase(id);  // the call lives on with the one who holds it
 }
 
 rai_flow strict_host::emit(rai_call id, const rai_event& event) {

@@ -87,10 +87,11 @@ class strict_host {
   // Before the plugin has the table: only its first `bytes`, with nothing behind them.
   void shorten_table(std::size_t bytes);
 
-  stand_ins services;         // what the plugin finds when it calls; set it up before
-  bool answer_later = false;  // by the thread that waits, not before the plugin's call returns
-  bool forgets = false;       // released calls are forgotten, for measuring memory
-  bool is_lifecycle = false;  // set while create, start, stop or destroy runs
+  stand_ins services;            // what the plugin finds when it calls; set it up before
+  bool answer_later = false;     // by the thread that waits, not before the plugin's call returns
+  bool forgets = false;          // released calls are forgotten, for measuring memory
+  bool revokes_answers = false;  // what others answer is gone when the observer has returned
+  bool is_lifecycle = false;     // set while create, start, stop or destroy runs
   bool is_destroyed = false;
   std::vector<std::string> declared;  // targets that the manifest requires or wants
 
@@ -104,6 +105,7 @@ class strict_host {
   void cancel(served_call& call);
   void resume(served_call& call);
   void release(served_call& call);       // when it has finished
+  void forget(served_call& call);        // what it brought; when `forgets`, that it ever was
   void cancel_again(served_call& call);  // when it has finished or was cancelled, as a race does
   answer answer_of(served_call& call);
   // All of it. A call that does not finish in time is cancelled and given up.
@@ -122,6 +124,9 @@ class strict_host {
 
   void prepare_call(served_call& call, const rai_service& service);
   void play(const std::shared_ptr<outgoing>& call);
+  void deliver_finish(const rai_observer& to, rai_status status, std::string_view body);
+  rai_flow deliver_event(const rai_observer& to, const rai_event& event);
+  void revoke(guarded_memory memory);
   void pump_one(std::unique_lock<std::mutex>& lock);
   template <class Done>
   bool wait_for(served_call& call, std::uint32_t time_ms, Done done);
@@ -146,6 +151,7 @@ class strict_host {
   rai_call last_call_ = 0x7000;
   std::map<rai_call, std::shared_ptr<served_call>> served_;
   std::map<rai_call, std::shared_ptr<outgoing>> outgoing_;
+  std::vector<guarded_memory> revoked_;  // addresses that stay inaccessible
   std::deque<std::shared_ptr<outgoing>> due_;
   std::size_t outgoing_made_ = 0;
   std::vector<std::pair<breach, std::string>> breaches_;

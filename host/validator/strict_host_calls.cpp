@@ -91,6 +91,47 @@ rai_call strict_host::call(rai_call parent, const rai_request& request,
   return id;
 }
 
+void strict_host::revoke(guarded_memory memory) {
+  memory.revoke();
+  const std::lock_guard lock(mutex_);
+  if (revoked_.size() < revoked_answers_max) revoked_.push_back(std::move(memory));
+}
+
+void strict_host::deliver_finish(const rai_observer& to, rai_status status, std::string_view body) {
+  std::optional<guarded_memory> text;
+  if (revokes_answers) text.emplace(body);
+  try {
+    const memory_counted plugin;
+    to.finish(to.self, status, text ? rai_str{text->data(), text->size()} : to_str(body));
+  } catch (...) {
+    note(breach::exception, "an observer's finish threw an exception");
+  }
+  if (text) revoke(std::move(*text));
+}
+
+rai_flow strict_host::deliver_event(const rai_observer& to, const rai_event& event) {
+  std::optional<guarded_memory> text, place;
+  const auto* at = &event;
+  if (revokes_answers) {
+    text.emplace(to_view(event.text));
+    place.emplace(sizeof(event));
+    auto* const copy = reinterpret_cast<rai_event*>(place->data());
+    *copy = event;
+    copy->text = {text->data(), text->size()};
+    at = copy;
+  }
+  rai_flow flow = RAI_STOP;
+  try {
+    const memory_counted plugin;
+    flow = to.event(to.self, at);
+  } catch (...) {
+    note(breach::exception, "an observer's event threw an exception");
+  }
+  if (text) revoke(std::move(*text));
+  if (place) revoke(std::move(*place));
+  return flow;
+}
+
 void strict_host::play(const std::shared_ptr<outgoing>& call) {
   auto& o = *call;
   std::unique_lock lock(mutex_);
@@ -99,27 +140,22 @@ void strict_host::play(const std::shared_ptr<outgoing>& call) {
     return;
   }
   o.is_playing = true;
-  const auto deliver_finish = [&](rai_status status, std::string_view body) {
+  const auto end = [&](rai_status status, std::string_view body) {
     o.is_finished = true;
     lock.unlock();
-    try {
-      const memory_counted plugin;
-      o.observer.finish(o.observer.self, status, to_str(body));
-    } catch (...) {
-      note(breach::exception, "an observer's finish threw an exception");
-    }
+    deliver_finish(o.observer, status, body);
     lock.lock();
   };
   do {
     o.again = false;
     while (!o.is_finished && !(o.is_paused && !o.is_cancelled)) {
       if (o.is_cancelled || o.next >= o.script.size()) {
-        deliver_finish(RAI_CANCELLED, R"({"message":"the call was cancelled"})");
+        end(RAI_CANCELLED, R"({"message":"the call was cancelled"})");
         break;
       }
       const auto& step = o.script[o.next++];
       if (step.is_finish) {
-        deliver_finish(step.status, step.text);
+        end(step.status, step.text);
         break;
       }
       if (!RAI_HAS(&o.observer, event)) continue;
@@ -127,13 +163,7 @@ void strict_host::play(const std::shared_ptr<outgoing>& call) {
       const rai_event event{step.kind, 0, index, step.a, 0, to_str(step.text)};
       const auto resumes = o.resumes;
       lock.unlock();
-      rai_flow flow = RAI_STOP;
-      try {
-        const memory_counted plugin;
-        flow = o.observer.event(o.observer.self, &event);
-      } catch (...) {
-        note(breach::exception, "an observer's event threw an exception");
-      }
+      const auto flow = deliver_event(o.observer, event);
       lock.lock();
       if (flow == RAI_STOP) o.is_cancelled = true;
       if (flow == RAI_PAUSE && o.resumes == resumes) o.is_paused = true;

@@ -63,10 +63,16 @@ void files(trial& t) {
   const auto before = descriptors();
   running_plugin p(t);
   use_and_end(p);
-  std::string more;
-  for (const auto& one : descriptors())
-    if (std::find(before.begin(), before.end(), one) == before.end()) more += one + " ";
+  const auto after = descriptors();
+  const auto only_in = [](const auto& these, const auto& others) {
+    std::string out;
+    for (const auto& one : these)
+      if (std::find(others.begin(), others.end(), one) == others.end()) out += one + " ";
+    return out;
+  };
+  const auto more = only_in(after, before), fewer = only_in(before, after);
   t.expect(more.empty(), "no descriptor is left after stop and destroy", more);
+  t.expect(fewer.empty(), "the descriptors of others stay open", fewer + "was closed");
 }
 
 void memory(trial& t) {
@@ -129,6 +135,32 @@ void in_flight(trial& t) {
   p.life.stop();
   t.step("destroy right after");
   p.life.destroy();
+}
+
+// A host may have to stop a plugin whose calls do not end.
+void stop_in_flight(trial& t) {
+  const auto before = thread_count();
+  running_plugin p(t);
+  std::vector<std::shared_ptr<served_call>> open;
+  for (const auto& one : main_samples(t)) {
+    const auto service = p.life.service(one.service);
+    for (int i = 0; i < 4; ++i) open.push_back(p.host.begin(service, one.plan));
+  }
+  p.life.stop();
+  const auto after = settle_threads(before, 300);
+  t.expect(after <= before, "stop joins every thread, also with calls in flight",
+           std::to_string(after - before) + " more than before");
+  t.step("op.cancel of the calls that stop has left");
+  for (const auto& call : open) p.host.cancel(*call);
+  bool all = true;
+  for (const auto& call : open) {
+    const bool finished = p.host.wait(*call, all ? cancel_grace_ms : 1);
+    if (finished) p.host.release(*call);
+    all = all && finished;
+  }
+  t.expect(!p.host.first(breach::finish_twice), "one finish, also of calls that stop meets",
+           p.host.first(breach::finish_twice).value_or(""));
+  if (all) p.life.destroy();
 }
 
 void quick(trial& t) {
@@ -248,6 +280,9 @@ constexpr check table[] = {
      "Join every thread in stop, before destroy returns.", silent},
     {"unload.in_flight", 2, stage::answers, "stops after cancelled calls",
      "Let stop wait for your own threads only, never for an event from outside.", in_flight},
+    {"unload.stop_in_flight", 3, stage::answers, "stops with calls in flight",
+     "Join every thread in stop, those that serve a call too; let op->self live until op->release.",
+     stop_in_flight},
     {"unload.quick", 4, stage::created, "stops in time",
      "Wake your threads in stop instead of waiting for their next look.", quick},
     {"unload.process", 2, stage::created, "the process stays the same",

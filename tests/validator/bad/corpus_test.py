@@ -11,8 +11,9 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 
-from faults import FAULTS
+from faults import FAULTS, MORE_FAULTS
 
 HERE = pathlib.Path(__file__).resolve().parent
 MACROS = ('ANSWER', 'STATUS', 'GLOBALS', 'ON_LOAD', 'AT_EXIT', 'ENTRY', 'ENTRY_END', 'CREATE', 'START', 'STOP',
@@ -36,8 +37,7 @@ def manifest():
 
 
 def build(name, fault, sdk, compilers, work):
-    folder = work / name.split(' ')[0]
-    folder.mkdir(parents=True)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=name.split(' ')[0] + '.', dir=work))
     about = manifest()
     if fault.get('wants'):
         about['wants'] = [fault['wants'] if isinstance(fault['wants'], str) else 'rustic.clock/default']
@@ -64,7 +64,8 @@ def build(name, fault, sdk, compilers, work):
     if 'library' in fault:
         subprocess.run([compilers[0], '-shared', '-x', 'c', '/dev/null', '-o', str(folder / f'lib{fault["library"]}.so')],
                        check=True)
-        command += [f'-L{folder}', '-Wl,--no-as-needed', f'-l{fault["library"]}']
+        by_path = [f'{folder}/lib{fault["library"]}.so'] if fault.get('library_by_path') else []
+        command += [f'-L{folder}', '-Wl,--no-as-needed', *(by_path or [f'-l{fault["library"]}'])]
     subprocess.run(command + fault.get('flags', []), check=True)
     if 'edit' in fault:
         file.write_bytes(fault['edit'](file.read_bytes()))
@@ -85,6 +86,7 @@ def main():
     only = sys.argv[6:]
     work = pathlib.Path(work)
     shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
     listed = subprocess.run([validator, '--list'], capture_output=True, text=True, check=True).stdout
     known = {line.split()[0] for line in listed.splitlines() if line.strip()}
     covered = {name for names in FAULTS for name in names.split()}
@@ -120,7 +122,7 @@ def main():
     # Most of the time is spent in plugins that wait.
     with concurrent.futures.ThreadPoolExecutor(2 * os.cpu_count()) as pool:
         jobs = [] if only else [pool.submit(good)]
-        jobs += [pool.submit(one, names, fault) for names, fault in FAULTS.items()
+        jobs += [pool.submit(one, names, fault) for names, fault in [*FAULTS.items(), *MORE_FAULTS]
                  if not only or any(word in names for word in only)]
         for job in jobs:
             wrong += job.result()

@@ -33,6 +33,15 @@ SLEEPER = '''
 static void *sleeper(void *self) { (void)self; for (;;) usleep(1000000); return NULL; }
 static void begin_sleeper(void) { pthread_t one; pthread_create(&one, NULL, sleeper, NULL); pthread_detach(one); }
 '''
+# Finishes a call after a while, whatever else has finished it by then.
+LATE = '''
+typedef struct late_call { const rai_host *host; rai_call id; } late_call;
+static void *late(void *self) { late_call *one = (late_call *)self; usleep(150000);
+  one->host->finish(one->host->self, one->id, RAI_OK, text(ANSWER)); free(one); return NULL; }
+static void finish_later(const rai_host *host, rai_call id) { pthread_t thread;
+  late_call *one = (late_call *)malloc(sizeof *one); one->host = host; one->id = id;
+  pthread_create(&thread, NULL, late, one); pthread_detach(thread); }
+'''
 NEVER = 'if (never) '
 CLOCK = 'rustic.clock/default'
 CONFIG = {'type': 'object', 'properties': {'size': {'type': 'integer'}}}
@@ -110,6 +119,8 @@ static rai_status other(const rai_host *h, rai_str c, const rai_writer *e, void 
         ENTRY_END='if (asked++) out->create = other;'),
     'load.threads': dict(GLOBALS=SLEEPER, ON_LOAD='begin_sleeper();'),
     'load.descriptors': dict(ON_LOAD='(void)!open("/dev/null", O_RDONLY);'),
+    'load.files': dict(ON_LOAD='close(open("left", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));'),
+    'load.processes': dict(ON_LOAD='if (fork() == 0) { pause(); _exit(0); }'),
     'load.output': dict(ON_LOAD='(void)!write(1, "hello\\n", 6);'),
     'load.signals': dict(ON_LOAD='signal(SIGUSR1, SIG_IGN);'),
     'load.locale': dict(ON_LOAD='setlocale(LC_ALL, "C.UTF-8");'),
@@ -184,6 +195,8 @@ static rai_status other(const rai_host *h, rai_str c, const rai_writer *e, void 
                             outcome=CRASHED),
     'argument.borrowed': dict(THREAD_US='30000', CALL='me->body = request->body;',
                               THREAD='{ volatile char first = me->body.ptr[0]; (void)first; } go_on(me);', outcome=CRASHED),
+    'argument.answers': dict(TARGET=CLOCK, wants=True, ANSWERED='me->body = body; me->resumed = 1;', outcome=CRASHED,
+                             ASKED='{ volatile char first = me->body.ptr[0]; (void)first; } if (me->resumed) go_on(me);'),
     'argument.types': dict(CALL='''if (holds(request->body, "\\"text\\":") && !holds(request->body, "\\"text\\":\\"")) {
   finish(me, RAI_OK, "said"); return; }'''),
     'argument.missing': dict(ARGUMENTS=''),
@@ -224,6 +237,14 @@ static void *emitter(void *self) { for (int i = 0; i < 5; ++i) emit((state *)sel
     'async.cancel_late': dict(CANCEL='me->host->finish(me->host->self, me->id, RAI_CANCELLED, text("{\\"message\\":\\"x\\"}"));'),
     'async.cancel_race': dict(THREAD_US='100', THREAD='me->host->finish(me->host->self, me->id, RAI_OK, text(ANSWER));',
                               CANCEL='me->host->finish(me->host->self, me->id, RAI_CANCELLED, text("{\\"message\\":\\"x\\"}"));'),
+    'async.cancel_inside': dict(THREAD_US='20000', GLOBALS='static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;',
+                                EVENT='pthread_mutex_lock(&held);', FLOW='''pthread_mutex_unlock(&held);
+  if (flow == RAI_PAUSE) return; if (flow == RAI_STOP) return finish(me, RAI_CANCELLED, "{\\"message\\":\\"x\\"}");''',
+                                CANCEL='''pthread_mutex_lock(&held); pthread_mutex_unlock(&held);
+  finish(me, RAI_CANCELLED, "{\\"message\\":\\"x\\"}");'''),
+    'async.cancel_quiet': dict(GLOBALS=LATE, CALL='{ finish_later(me->host, me->id); return; }'),
+    'async.prompt': dict(THREAD_US='300000',
+                         CANCEL='usleep(120000); finish(me, RAI_CANCELLED, "{\\"message\\":\\"x\\"}");'),
     'async.pause': dict(FLOW='if (flow == RAI_STOP) return;'),
     'async.resume': dict(RESUME=''),
     'async.stall': dict(THREAD_US='0', RESUME='', THREAD='''
@@ -277,6 +298,10 @@ static void *emitter(void *self) { for (int i = 0; i < 5; ++i) emit((state *)sel
                           DESTROY='{ pthread_t one; pthread_create(&one, NULL, late, (void *)me->host); pthread_detach(one); }'),
     'unload.in_flight': dict(THREAD_US='300000', GLOBALS='static int cancels;', CANCEL='++cancels; finish(me, RAI_CANCELLED, "{\\"message\\":\\"x\\"}");',
                              DESTROY='if (cancels > 0) abort();', outcome=CRASHED),
+    'unload.stop_in_flight': dict(THREAD_US='300000', GLOBALS='static int open_calls;',
+                                  CALL='__atomic_fetch_add(&open_calls, 1, __ATOMIC_SEQ_CST);',
+                                  FINISHED='__atomic_fetch_sub(&open_calls, 1, __ATOMIC_SEQ_CST);',
+                                  STOP='if (open_calls > 0) abort();', outcome=CRASHED),
     'unload.quick': dict(STOP='usleep(2000000);'),
     'unload.process': dict(START='signal(SIGUSR1, SIG_IGN);'),
     'unload.temporary': dict(START='''{ char name[4096]; snprintf(name, sizeof name, "%s/left", getenv("TMPDIR"));
@@ -312,3 +337,17 @@ static void *emitter(void *self) { for (int i = 0; i < 5; ++i) emit((state *)sel
             TARGET='rustic.http/default', wants='rustic.http/default', METHOD='', ARGUMENTS='', EVENT='break;',
             ANSWER='"{\\"message\\":{\\"role\\":\\"assistant\\",\\"parts\\":[]},\\"finish_reason\\":\\"other\\"}"'),
 }
+
+# Further faults that a check has to notice: (check, fault).
+MORE_FAULTS = [
+    ('import.libraries', dict(library='rustic_in_a_folder', library_by_path=True)),
+    ('contract.descriptors', dict(CALL='if (!holds(request->body, "\\"text\\"")) (void)!open("/dev/null", O_RDONLY);')),
+    ('contract.memory', dict(THREAD_US='500', CANCEL='memset(malloc(16384), 1, 16384);'
+                             'finish(me, RAI_CANCELLED, "{\\"message\\":\\"x\\"}");')),
+    ('contract.output', dict(STOP='(void)!write(2, "bye\\n", 4);')),
+    ('unload.descriptors', dict(CALL='close(0);')),
+    # What only gives warnings must not hide a crash.
+    ('performance.idle', dict(GLOBALS='''static void *dies(void *self) { (void)self; usleep(150000); abort(); return NULL; }''',
+                              START='{ pthread_t one; pthread_create(&one, NULL, dies, NULL); pthread_detach(one); }',
+                              outcome=CRASHED)),
+]
