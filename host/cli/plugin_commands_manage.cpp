@@ -113,6 +113,30 @@ fs::path target_for(const plugin_survey& survey, const kernel::abi::manifest& ab
          "--force replaces it");
 }
 
+// What the configuration has to say before anything calls it; tools need nothing.
+void tell_next_step(const plugin_survey& survey, const kernel::abi::manifest& about) {
+  const auto& section = object_or_empty(survey.settings.plugin_sections, about.id);
+  for (const auto& entry : about.provides) {
+    if (entry.interface == "rustic.interceptor" && !section.contains("before"))
+      std::printf(
+          "It is a policy; put it in front of tools with\n  [plugin.%s]\n  before = "
+          "[\"rustic.tool/*\"]\n",
+          about.id.c_str());
+    else if (entry.interface == "rustic.agent")
+      std::printf("It is an engine; give it to an agent with\n  [agents.NAME]\n  engine = \"%s\"\n",
+                  entry.name.c_str());
+    else if (entry.interface == "rustic.storage")
+      std::printf("It is a storage; use it with\n  [storage]\n  backend = \"%s\"\n",
+                  entry.name.c_str());
+    else if (entry.interface == "rustic.provider" && !entry.type.empty())
+      std::printf("It is a provider; use it with\n  [providers.NAME]\n  type = \"%s\"\n",
+                  entry.type.c_str());
+    else
+      continue;
+    return;
+  }
+}
+
 void install_one(const plugin_survey& survey, const fs::path& source, bool force) {
   staged_file staged(source, survey.user_directory);
   const auto file = kernel::abi::inspect_plugin(staged.path());
@@ -132,6 +156,7 @@ void install_one(const plugin_survey& survey, const fs::path& source, bool force
   });
   staged.put(target);
   std::printf("Installed %s %s as %s\n", about.id.c_str(), about.version.c_str(), target.c_str());
+  tell_next_step(survey, about);
 }
 
 void change(const plugin_survey& survey, const std::string& id,

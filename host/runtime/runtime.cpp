@@ -17,6 +17,7 @@ namespace {
 // tried again behind the permission: nobody is asked twice.
 constexpr std::int32_t recorder_order = 100;
 constexpr std::int32_t provider_resilience_order = 200;
+constexpr std::int32_t policy_order_default = 250;
 constexpr std::int32_t permission_order = 300;
 constexpr std::int32_t tool_resilience_order = 400;
 
@@ -245,10 +246,42 @@ void runtime::wire_policies() {
     for (const auto& done : {before_providers, before_tools})
       if (!done.ok()) throw failure(static_cast<status_code>(done.status), done.message);
   }
+  place_policies();
   const auto guarded = names.guard("rustic.tool/*", "permission");
   const auto placed = names.intercept("rustic.tool/*", permission_order, "permission", true);
   for (const auto& done : {guarded, placed})
     if (!done.ok()) throw failure(static_cast<status_code>(done.status), done.message);
+}
+
+// Policies that the configuration puts in front of others. They are required: one that is missing
+// or broken refuses the calls that it was to look at.
+void runtime::place_policies() {
+  auto& names = kernel_.names();
+  std::optional<ledger_state> known;
+  for (const auto& [id, value] : options_.plugin_sections) {
+    const auto* section = value.if_object();
+    if (!section || array_or_empty(*section, "before").empty()) continue;
+    if (!known) known = plugin_ledger(ledger_file(options_)).read();
+    if (!disabled_because(std::string_view(id), options_, *known).empty()) continue;
+    std::vector<std::string> interceptors;
+    names.list("rustic.interceptor/*", [&](const kernel::listed& one) {
+      if (std::string_view(id) == one.owner) interceptors.push_back(one.target);
+    });
+    if (interceptors.empty()) interceptors.push_back("rustic.interceptor/" + std::string(id));
+    const auto order = static_cast<std::int32_t>(int_or(*section, "order", policy_order_default));
+    for (const auto& entry : array_or_empty(*section, "before")) {
+      std::string pattern;
+      if (entry.is_string()) pattern = entry.get_string().c_str();
+      for (const auto& interceptor : interceptors) {
+        const auto placed = names.intercept(pattern, order, interceptor, true);
+        if (!placed.ok())
+          throw failure(
+              static_cast<status_code>(placed.status),
+              "placing the policy " + std::string(id) + ": " + placed.message,
+              "[plugin." + std::string(id) + "] before lists services such as \"rustic.tool/*\"");
+      }
+    }
+  }
 }
 
 json::object runtime::members_of_providers(std::initializer_list<const char*> keys) const {

@@ -59,6 +59,7 @@ class runtime {
   void settle_found_providers(const std::vector<kernel::abi::plugin_file>& files);
   void wire_storage();
   void wire_policies();
+  void place_policies();
   void check_providers() const;
   bool offers(std::string_view target);
 

@@ -297,9 +297,9 @@ void use_examples(one_place& here) {
   here.tool("word_count", {});
   json::object turn{{"session", "s"}, {"provider", "fake"}};
   turn["input"] = json::array{json::object{{"type", "text"}, {"text", "Go"}}};
-  CHECK(here.ask("rustic.agent/brief", "turn", turn).ok());
+  CHECK(here.ask("rustic.agent/brief-agent", "turn", turn).ok());
   turn["provider"] = "nobody";
-  here.ask("rustic.agent/brief", "turn", turn);
+  here.ask("rustic.agent/brief-agent", "turn", turn);
   REQUIRE(here.rt().kernel().names().intercept("rustic.tool/hello_c", 1, "call-budget", true).ok());
   for (int i = 0; i < 4; ++i) here.tool("hello_c", {}, {{"session", "s"}});
   here.tool("hello_c", {}, {{"session", "other"}});

@@ -282,6 +282,61 @@ TEST_CASE("directories of the configuration, by text and by table; what is wrong
   CHECK(contains(run(w, {"config", "validate"}).out, "memory"));
 }
 
+TEST_CASE("a policy stands where the configuration puts it, and nowhere else") {
+  world w({always(fakes::step::looping("hello_c", "{}", 2, "done"))});
+  succeeded(w, {"plugin", "install", hello_file.string()});
+  CHECK(contains(succeeded(w, {"plugin", "install", BUDGET_FILE}).out,
+                 "[plugin.call-budget]\n  before = [\"rustic.tool/*\"]"));
+  const std::string refusal = "the session has made its 1 tool calls";
+  const auto last_request = [&](const std::string& config) {
+    w.configure(config);
+    const auto end = w.chat({"--permission-mode", "bypass", "Go"});
+    CAPTURE(end.err);
+    CHECK(end.status == 0);
+    return w.server.requests().back().body;
+  };
+  CHECK(!contains(last_request("[plugin.call-budget]\ncalls = 1\n"), refusal));
+  const std::string placed =
+      "[plugin.call-budget]\ncalls = 1\nbefore = [\"rustic.tool/*\"]\norder = 20\n";
+  const auto second = last_request(placed);
+  CHECK(contains(second, refusal));
+  CHECK(contains(second, "Hello from C!"));
+  succeeded(w, {"plugin", "disable", "call-budget"});
+  CHECK(!contains(last_request(placed), refusal));
+  succeeded(w, {"plugin", "enable", "call-budget"});
+
+  // One that is gone refuses what it was to look at.
+  succeeded(w, {"plugin", "remove", "call-budget"});
+  CHECK(contains(last_request(placed), "is not registered"));
+
+  w.configure("[plugin.call-budget]\nbefore = [\"rustic.tool/*\"]\norder = 300\n");
+  CHECK(contains(run(w, {"config", "validate"}).out, "order"));
+  w.configure("[plugin.call-budget]\nbefore = [\"tools of all kinds\"]\n");
+  CHECK(contains(failed(w, {"chat", "Go"}, 3).err, "[plugin.call-budget] before"));
+}
+
+TEST_CASE("an agent has the engine that its configuration names") {
+  world w({always(fakes::step::saying("Blue."))});
+  CHECK(contains(succeeded(w, {"plugin", "install", ENGINE_FILE}).out,
+                 "[agents.NAME]\n  engine = \"brief-agent\""));
+  w.configure("[agents.quick]\nengine = \"brief-agent\"\n[agents.usual]\n");
+  const auto end = w.chat({"--agent", "quick", "-o", "json", "What colour is the sky?"});
+  CAPTURE(end.err);
+  CHECK(end.status == 0);
+  CHECK(text_or(end.object(), "text") == "Blue.");
+  CHECK(text_or(end.object(), "agent") == "quick");
+  const auto asked = w.server.requests().back().body;
+  CHECK(contains(asked, "Answer in one sentence."));
+  CHECK(!contains(asked, "\"tools\""));
+  CHECK(w.chat({"--agent", "usual", "And the sea?"}).status == 0);
+  CHECK(contains(w.server.requests().back().body, "\"tools\""));
+
+  w.configure("[agents.quick]\nengine = \"nobody\"\n");
+  const auto none = w.chat({"What colour is the sky?"});
+  CHECK(none.status == 1);
+  CHECK(contains(none.err, "rustic.agent/nobody"));
+}
+
 TEST_CASE("the lists fit a terminal of 60 columns") {
   place w;
   succeeded(w, {"plugin", "install", hello_file.string()});

@@ -198,7 +198,9 @@ void configuration::build_agents() {
     // An agent without a list of tools has them all; one with an empty list has none.
     entry.tools =
         section->contains("tools") ? texts(*section, "tools") : std::vector<std::string>{"*"};
-    if (entry.system_prompt.empty()) entry.system_prompt = std::string(embedded::assistant_md);
+    // The usual words speak of tools, which another engine may not have.
+    if (entry.system_prompt.empty() && text(*section, "engine").empty())
+      entry.system_prompt = std::string(embedded::assistant_md);
     entry.section["system_prompt"] = entry.system_prompt;
     entry.section["tools"] = json::array(entry.tools.begin(), entry.tools.end());
     view_.agents.push_back(std::move(entry));

@@ -54,7 +54,8 @@ struct plugin_path {
 };
 
 // The keys of [plugin.NAME] that are for the program; the others are the plugin's own.
-inline constexpr std::string_view program_keys_of_plugin[] = {"enabled", "isolation", "cell"};
+inline constexpr std::string_view program_keys_of_plugin[] = {"enabled", "isolation", "cell",
+                                                              "before", "order"};
 
 struct settings {
   std::vector<provider_settings> providers;  // in order of appearance

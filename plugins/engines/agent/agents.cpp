@@ -42,6 +42,8 @@ agents::agents(const json::object& config) {
     one.provider = text_or(entry, "provider");
     one.model = text_or(entry, "model");
     one.description = text_or(entry, "description");
+    one.engine = text_or(entry, "engine");
+    if (one.engine == "default") one.engine.clear();
     one.system_prompt = text_or(entry, "system_prompt");
     for (const auto& pattern : array_or_empty(entry, "tools"))
       if (const auto* text = pattern.if_string()) one.tools.emplace_back(*text);
@@ -111,6 +113,7 @@ json::object agents::describe(std::string_view name, const json::array& tools) c
           {"provider", one.provider},
           {"model", one.model},
           {"description", one.description},
+          {"engine", one.engine.empty() ? "default" : one.engine},
           {"system_prompt", one.system_prompt},
           {"options", one.options},
           {"max_rounds", one.rounds_max},

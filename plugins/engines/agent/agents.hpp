@@ -15,6 +15,7 @@ struct agent {
   std::string provider;
   std::string model;  // empty: the provider's
   std::string description;
+  std::string engine;  // another rustic.agent service that serves its turns; empty: this one
   std::string system_prompt;
   std::vector<std::string> tools;  // patterns with *; empty: all
   json::object options;            // temperature, max_tokens, ... as rustic.provider takes them

@@ -8,9 +8,38 @@
 namespace {
 using namespace rustic;
 
+// A turn of an agent that has another engine: what that one says, with the agent's settings for
+// what the request leaves open.
+task<std::string> elsewhere(context& ctx, const agent::agents& known, const agent::agent& who) {
+  auto request = ctx.request().object();
+  const auto& provider = known.provider_of(text_or(request, "provider", who.provider));
+  const bool usual = text_or(request, "provider", who.provider) == who.provider;
+  const auto fill = [&](const char* key, const std::string& value) {
+    if (!value.empty() && !request.contains(key)) request[key] = value;
+  };
+  fill("agent", who.name);
+  fill("model", usual && !who.model.empty() ? who.model : provider.model);
+  fill("provider", provider.name);
+  fill("system", who.system_prompt);
+  const auto target = "rustic.agent/" + who.engine;
+  const auto body = json::serialize(request);
+  call_spec rest{.target = target, .method = "turn", .body = body};
+  rest.on_event = [&ctx](const rai_event& event) { return ctx.emit(event); };
+  const call_result result = co_await ctx.call(std::move(rest));
+  if (!result.ok()) {
+    auto problem = result.problem();
+    if (problem.hint.empty())
+      problem.hint = "[agents." + who.name + "] engine names the service " + target;
+    throw failure(std::move(problem));
+  }
+  co_return result.body;
+}
+
 task<std::string> serve(context& ctx, const agent::agents& known) {
   const std::string& method = ctx.request().method;
   if (method == "turn") {
+    const auto& who = known.get(text_or(ctx.request().object(), "agent"));
+    if (!who.engine.empty()) co_return co_await elsewhere(ctx, known, who);
     agent::turn one(ctx, known);
     co_return co_await one.run();
   }

@@ -22,7 +22,7 @@ int main() {
   turn_request turn;
   turn.session = "s";
   turn.input.emplace_back().text = "What colour is the sky?";
-  const auto answer = plugin.call("rustic.agent/brief", "turn", to_object(turn));
+  const auto answer = plugin.call("rustic.agent/brief-agent", "turn", to_object(turn));
   check(answer.ok(), "the turn ends well");
   check.equal(answer.joined(RAI_EVENT_TEXT), "Blue.", "the answer is streamed");
   check.equal(from_json<turn_result>(answer.object()).text, "Blue.", "and is in the result");
@@ -30,9 +30,10 @@ int main() {
   check(seen.body.find("one sentence") != std::string::npos, "and the system prompt");
 
   turn.provider = "nobody";
-  check(plugin.call("rustic.agent/brief", "turn", to_object(turn)).status == status_code::not_found,
+  check(plugin.call("rustic.agent/brief-agent", "turn", to_object(turn)).status ==
+            status_code::not_found,
         "a provider's error is the turn's");
-  check(plugin.call("rustic.agent/brief", "dance", {}).status == status_code::unimplemented,
+  check(plugin.call("rustic.agent/brief-agent", "dance", {}).status == status_code::unimplemented,
         "a method that is not there");
   return check.failures();
 }

@@ -15,14 +15,15 @@ class plugin {
   explicit plugin(setup& setup)
       : settings_{std::string(text_or(setup.config(), "provider")),
                   std::string(text_or(setup.config(), "system", "Answer in one sentence."))} {
-    setup.coroutine("rustic.agent/brief", [this](context& ctx) { return serve(ctx, settings_); });
+    setup.coroutine("rustic.agent/brief-agent",
+                    [this](context& ctx) { return serve(ctx, settings_); });
   }
 
  private:
   static task<std::string> serve(context& ctx, const settings& with) {
     if (ctx.request().method == "turn") return turn(ctx, with);
     throw failure(status_code::unimplemented,
-                  "rustic.agent/brief has no method \"" + ctx.request().method + "\"",
+                  "rustic.agent/brief-agent has no method \"" + ctx.request().method + "\"",
                   "it has turn");
   }
 
@@ -53,7 +54,7 @@ class plugin {
     const auto answer = from_json<generate_result>(outcome.object(), "answer");
     turn_result result;
     result.session = request.session;
-    result.agent = "brief";
+    result.agent = request.agent.value_or("brief-agent");
     result.provider = provider;
     result.model = answer.model;
     for (const auto& part : answer.message.parts)
