@@ -24,9 +24,12 @@ struct project_template {
 constexpr std::array templates{
     project_template{"tool", "c", "hello-c"},
     project_template{"tool", "cpp", "word-count"},
+    project_template{"provider", "c", "plain-model"},
     project_template{"provider", "cpp", "line-model"},
     project_template{"storage", "cpp", "file-store"},
+    project_template{"policy", "c", "size-limit"},
     project_template{"policy", "cpp", "call-budget"},
+    project_template{"engine", "c", "plain-agent"},
     project_template{"engine", "cpp", "brief-agent"},
 };
 
@@ -60,9 +63,10 @@ const project_template& template_for(const new_plugin_options& wanted) {
     if (one.lang == wanted.lang) return one;
     languages += " --lang " + std::string(one.lang);
   }
-  throw refused("making a plugin: there is no template for a " + wanted.kind + " in " + wanted.lang,
-                languages.empty() ? "the kinds are tool, provider, storage, policy and engine"
-                                  : "there is one with" + languages);
+  throw refused(
+      "making a plugin: there is no template of the kind " + wanted.kind + " in " + wanted.lang,
+      languages.empty() ? "the kinds are tool, provider, storage, policy and engine"
+                        : "there is one with" + languages);
 }
 
 std::string with_underscores(std::string_view name) {

@@ -207,7 +207,7 @@ def step_examples():
     validated(os.path.join(folder, 'build/hello.so'))
     tool_answers(os.path.join(folder, 'build'), 'hello', {'name': 'Ada'}, 'Hello, Ada!')
     for refused in (['plugin', 'new', 'hello-cpp'], ['plugin', 'new', 'Bad_Name'],
-                    ['plugin', 'new', 'test'], ['plugin', 'new', '--kind', 'policy', '--lang', 'c', 'x']):
+                    ['plugin', 'new', 'test'], ['plugin', 'new', '--kind', 'storage', '--lang', 'c', 'x']):
         said = rustic(*refused, status=None)
         require(said.startswith('rustic-ai: making a plugin: ') and '\n  ' in said,
                 'a refusal tells why and what to do', said)
@@ -251,12 +251,14 @@ class line_api(http.server.BaseHTTPRequestHandler):
 
 def step_provider():
     generated('provider', 'cpp', 'my-lines')
+    generated('provider', 'c', 'my-c-lines')
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), line_api)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    configure('[providers.lines]\ntype = "my-lines"\nmodel = "small"\n'
-              f'base_url = "http://127.0.0.1:{server.server_port}"\n')
-    said = chat('chat', '--output', 'json', 'Good morning')
-    require('You said: Good morning' in said, 'the model answers', said)
+    for kind in ('my-lines', 'my-c-lines'):
+        configure(f'[providers.lines]\ntype = "{kind}"\nmodel = "small"\n'
+                  f'base_url = "http://127.0.0.1:{server.server_port}"\n')
+        said = chat('chat', '--output', 'json', 'Good morning')
+        require('You said: Good morning' in said, f'the model of {kind} answers', said)
     server.shutdown()
 
 
@@ -272,12 +274,34 @@ def step_storage():
     require(os.path.exists(file), f'{file} is the one that keeps it')
 
 
+def last_answer(config, *words):
+    """The session of one chat whose model calls `files_list` and then says Done; its agent's result."""
+    steps = [{'tool_calls': [{'name': 'files_list', 'arguments': {}}]}, {'text': 'Done.'}]
+    with fake_model({'steps': steps}) as url:
+        configure(f'[providers.fake]\ntype = "openai"\nbase_url = "{url}"\nmodel = "m"\n{config}')
+        said = chat('chat', '--output', 'json', *words, 'Go')
+    return json.loads(said[said.index('{'):])
+
+
 def step_policy():
     generated('policy', 'cpp', 'my-budget')
+    generated('policy', 'c', 'my-limit')
+    placed = '[plugin.{}]\nbefore = ["rustic.tool/*"]\n'
+    calls = last_answer(placed.format('my-limit'))['tool_calls']
+    require(calls[0]['success'], 'a small call passes the policy in C', calls)
+    calls = last_answer(placed.format('my-limit') + placed.format('my-budget') + 'calls = 0\n')['tool_calls']
+    require(not calls[0]['success'] and '0 tool calls' in calls[0]['error'], 'the policy in C++ refuses', calls)
 
 
 def step_engine():
-    generated('engine', 'cpp', 'my-agent')
+    for lang in ('c', 'cpp'):
+        generated('engine', lang, f'my-agent-in-{lang}')
+        with fake_model({'steps': [{'text': 'Blue.'}]}) as url:
+            configure(f'[providers.fake]\ntype = "openai"\nbase_url = "{url}"\nmodel = "m"\n'
+                      f'[agents.mine]\nengine = "my-agent-in-{lang}"\n')
+            said = chat('chat', '--output', 'json', 'What colour is the sky?')
+        answer = json.loads(said[said.index('{'):])
+        require((answer['agent'], answer['text']) == ('mine', 'Blue.'), 'the engine answers', said)
 
 
 def step_embed():
