@@ -272,14 +272,19 @@ void runtime::place_policies() {
     for (const auto& entry : array_or_empty(*section, "before")) {
       std::string pattern;
       if (entry.is_string()) pattern = entry.get_string().c_str();
-      for (const auto& interceptor : interceptors) {
-        const auto placed = names.intercept(pattern, order, interceptor, true);
-        if (!placed.ok())
-          throw failure(
-              static_cast<status_code>(placed.status),
-              "placing the policy " + std::string(id) + ": " + placed.message,
-              "[plugin." + std::string(id) + "] before lists services such as \"rustic.tool/*\"");
-      }
+      const auto refuse = [&](const std::string& why) {
+        throw failure(
+            status_code::failed_precondition, "placing the policy " + std::string(id) + ": " + why,
+            "[plugin." + std::string(id) + "] before lists services such as \"rustic.tool/*\"");
+      };
+      // One that matches nothing would leave everything unguarded without a word.
+      const auto slash = pattern.find('/');
+      if (slash == std::string::npos || slash == 0 || slash + 1 == pattern.size() ||
+          pattern.find(' ') != std::string::npos)
+        refuse("\"" + pattern + "\" names no services");
+      for (const auto& interceptor : interceptors)
+        if (const auto placed = names.intercept(pattern, order, interceptor, true); !placed.ok())
+          refuse(placed.message);
     }
   }
 }

@@ -333,8 +333,8 @@ TEST_CASE("an agent has the engine that its configuration names") {
 
   w.configure("[agents.quick]\nengine = \"nobody\"\n");
   const auto none = w.chat({"What colour is the sky?"});
-  CHECK(none.status == 1);
-  CHECK(contains(none.err, "rustic.agent/nobody"));
+  CHECK(none.status == 3);
+  CHECK(contains(none.err, "[agents.quick] engine names the service rustic.agent/nobody"));
 }
 
 TEST_CASE("the lists fit a terminal of 60 columns") {
