@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <rustic/schema.hpp>
 #include <rustic/status.hpp>
 
@@ -25,11 +26,22 @@ bool is_there(const std::filesystem::path& path) {
   return ::access(path.c_str(), F_OK) == 0;
 }
 
+// Also a link that leads nowhere: somebody means there to be a file.
+bool stands_there(const std::filesystem::path& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0;
+}
+
+// What may not be looked at must not pass for what is not there: it may hold rules that deny.
+bool is_closed(const std::filesystem::path& directory) {
+  return ::access(directory.c_str(), X_OK) != 0 && errno == EACCES;
+}
+
 // The configuration file of a directory, and the ones it hides.
 std::vector<std::filesystem::path> files_in(const std::filesystem::path& directory) {
   std::vector<std::filesystem::path> found;
   for (const char* name : names)
-    if (is_there(directory / name)) found.push_back(directory / name);
+    if (stands_there(directory / name)) found.push_back(directory / name);
   return found;
 }
 
@@ -94,9 +106,9 @@ configuration configuration::load(const load_request& request) {
   if (!request.without_project) result.add_project();
   if (request.config_file) {
     result.add_file(expand_path(request.config_file->string(), request.around, request.around.cwd),
-                    "file", true);
+                    "file");
   } else if (const auto file = request.around.variable("RUSTIC_AI_CONFIG")) {
-    result.add_file(expand_path(*file, request.around, request.around.cwd), "file", true);
+    result.add_file(expand_path(*file, request.around, request.around.cwd), "file");
   }
   result.rebuild();
   result.add_layer(
@@ -108,6 +120,13 @@ configuration configuration::load(const load_request& request) {
 }
 
 void configuration::add_directory(const std::filesystem::path& directory, const std::string& name) {
+  if (is_closed(directory)) {
+    problems_.push_back({severity::error,
+                         {directory.string(), 0, 0},
+                         {},
+                         "cannot look for a configuration here: permission denied"});
+    return;
+  }
   const auto found = files_in(directory);
   if (found.empty()) return;
   for (std::size_t i = 1; i < found.size(); ++i)
@@ -115,11 +134,10 @@ void configuration::add_directory(const std::filesystem::path& directory, const 
                          {found[i].string(), 0, 0},
                          {},
                          "ignored, because " + found[0].string() + " is there too; keep one"});
-  add_file(found[0], name, false);
+  add_file(found[0], name);
 }
 
-void configuration::add_file(const std::filesystem::path& file, const std::string& name,
-                             bool required) {
+void configuration::add_file(const std::filesystem::path& file, const std::string& name) {
   const auto kind = format_of(file);
   if (!kind) {
     problems_.push_back({severity::error,
@@ -134,7 +152,6 @@ void configuration::add_file(const std::filesystem::path& file, const std::strin
     entry.doc = parse_document(read_file(file, file_bytes_max), *kind, file.string(), problems_);
     add_layer(std::move(entry));
   } catch (const failure& error) {
-    if (!required && error.problem().code == status_code::not_found) return;
     problems_.push_back({severity::error, {file.string(), 0, 0}, {}, error.what()});
   }
 }

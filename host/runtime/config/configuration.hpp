@@ -69,7 +69,7 @@ class configuration {
   std::vector<problem> check_secrets() const;
 
  private:
-  void add_file(const std::filesystem::path& file, const std::string& name, bool required);
+  void add_file(const std::filesystem::path& file, const std::string& name);
   void add_directory(const std::filesystem::path& directory, const std::string& name);
   void add_project();
   void add_layer(layer entry);

@@ -421,3 +421,11 @@ TEST_CASE("a known service needs its name alone") {
   CHECK(view.provider("home")->base_url == "http://box:2");
   CHECK(view.provider("there")->base_url == "http://there");
 }
+
+TEST_CASE("a file that is meant to be there and is not is told, never passed over") {
+  test_place place;
+  std::filesystem::create_symlink("nowhere.toml", place.make(".config/rustic-ai") / "config.toml");
+  const auto loaded = configuration::load(place.request());
+  CHECK_FALSE(loaded.ok());
+  CHECK(has(all(loaded.problems()), "config.toml"));
+}

@@ -15,7 +15,9 @@ struct toml_gave_up {};
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <iterator>
 
 #include "host/runtime/config/document.hpp"
 #include "host/runtime/config/key_path.hpp"
@@ -246,11 +248,10 @@ std::string to_toml(const json::value& value) {
   } else if (value.is_null()) {
     out = "\"\"";
   } else if (const auto* number = value.if_double()) {
-    std::ostringstream digits;
-    digits.imbue(std::locale::classic());
-    digits.precision(17);
-    digits << *number;
-    out = digits.str();
+    // The shortest text that means this number: 0.2, and not 0.20000000000000001.
+    char digits[32];
+    const auto [end, problem] = std::to_chars(std::begin(digits), std::end(digits), *number);
+    out.assign(digits, end);
     if (out.find_first_of(".e") == std::string::npos) out += ".0";
   } else {
     out = json::serialize(value);
