@@ -1,6 +1,8 @@
 #include "host/runtime/timer_thread.hpp"
 
 #include <algorithm>
+#include <rustic/status.hpp>
+#include <system_error>
 
 #include "kernel/kernel.hpp"
 
@@ -15,24 +17,33 @@ void timer_thread::serve(kernel::kernel& owner) {
   kernel_ = &owner;
 }
 
-void timer_thread::start_locked() {
-  if (!thread_.joinable() && !stopping_ && kernel_) thread_ = std::thread([this] { run(); });
+bool timer_thread::start_locked() noexcept {
+  if (thread_.joinable() || stopping_ || !kernel_) return true;
+  try {
+    thread_ = std::thread([this] { run(); });
+    return true;
+  } catch (const std::system_error&) {
+    return false;
+  }
 }
 
 void timer_thread::wake() {
   std::scoped_lock lock(mutex_);
   dirty_ = true;
-  start_locked();
+  (void)start_locked();  // else the next wake tries again; a deadline may pass late till then
   changed_.notify_one();
 }
 
 std::uint64_t timer_thread::run_at(clock::time_point when, std::function<void()> job) {
   std::scoped_lock lock(mutex_);
+  // Before the job is kept: one that is refused never runs.
+  if (!start_locked())
+    throw failure(status_code::resource_exhausted, "waiting: no thread can be started",
+                  "allow this user more processes, see ulimit -u");
   const auto id = ++last_job_;
   jobs_.emplace(id, std::pair(when, std::move(job)));
   order_.emplace(when, id);
   dirty_ = true;
-  start_locked();
   changed_.notify_one();
   return id;
 }

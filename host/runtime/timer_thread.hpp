@@ -30,7 +30,7 @@ class timer_thread {
 
   using clock = std::chrono::steady_clock;
   // Runs `job` on this thread at that time; it must not block. What is due after stop is dropped.
-  // Threads: any.
+  // Throws failure(RESOURCE_EXHAUSTED) when there is no thread to be had. Threads: any.
   std::uint64_t run_at(clock::time_point when, std::function<void()> job);
   // True: it has not begun and never will. Threads: any.
   bool forget(std::uint64_t job);
@@ -39,7 +39,7 @@ class timer_thread {
 
  private:
   void run();
-  void start_locked();
+  bool start_locked() noexcept;  // false: there is no thread to be had
   void run_due(std::unique_lock<std::mutex>& lock);
 
   std::mutex mutex_;
