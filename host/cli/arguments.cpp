@@ -35,14 +35,14 @@ void add_global(CLI::App& app, global_options& out) {
 }
 
 void add_turn(CLI::App& app, turn_options& out) {
-  app.add_option("--agent", out.agent, "The agent that answers")->type_name("NAME");
-  app.add_option("--provider", out.provider, "The provider to use")->type_name("NAME");
+  app.add_option("--agent", out.agent, "The agent that answers")->type_name("AGENT");
+  app.add_option("--provider", out.provider, "The provider to use")->type_name("PROVIDER");
   app.add_option("-m,--model", out.model, "The model, as MODEL or PROVIDER/MODEL")
       ->type_name("MODEL");
   auto* session = app.add_option("-r,--session,--resume", out.session,
                                  "Go on with this session (the beginning of its id will do)")
                       ->check(not_empty())
-                      ->type_name("ID");
+                      ->type_name("SESSION");
   app.add_flag("-c,--continue", out.continue_latest,
                "Go on with the latest session of this directory")
       ->excludes(session);
@@ -99,6 +99,12 @@ class command_line {
     add_turn(app_, out_.turn);
     add_output(app_, out_.turn);
     add_prompt(app_);
+    add_conversations();
+    add_sessions();
+    add_configuration();
+    add_plugins();
+    add_others();
+    // Last, because commands inherit it.
     app_.footer(
         "Without a command a conversation begins. Examples:\n"
         "  rustic-ai\n"
@@ -106,12 +112,9 @@ class command_line {
         "  git diff | rustic-ai chat \"Review this change\"\n"
         "  rustic-ai chat --output json \"...\" | jq .text\n"
         "  rustic-ai demo");
-    add_conversations();
-    add_sessions();
-    add_configuration();
-    add_plugins();
-    add_others();
   }
+
+  argument_offers offers(const std::vector<std::string>& words) { return offers_of(app_, words); }
 
   parsed parse(int count, const char* const* words) {
     parsed result;
@@ -176,19 +179,19 @@ class command_line {
     list.add_option("-n,--limit", out_.limit, "How many")->check(CLI::Range(1, 1000));
     list.add_flag("-a,--all", out_.all, "Those of every directory");
     auto& show = add(session, "show", "Show a session's messages", command::session_show);
-    show.add_option("id", out_.subject)->required();
+    show.add_option("id", out_.subject)->required()->type_name("SESSION");
     add_list_output(show, out_.json);
     auto& resume = add(session, "resume", "Go on with a session", command::session_resume);
-    resume.add_option("id", out_.subject)->required();
+    resume.add_option("id", out_.subject)->required()->type_name("SESSION");
     add_turn(resume, out_.turn);
     auto& exported =
         add(session, "export", "Write a session as a document", command::session_export);
-    exported.add_option("id", out_.subject)->required();
+    exported.add_option("id", out_.subject)->required()->type_name("SESSION");
     exported.add_option("--format", out_.format)->check(CLI::IsMember({"json", "markdown"}));
     exported.add_option("--to", out_.file, "A file; it is not overwritten")->type_name("FILE");
     auto& removed =
         add(session, "delete", "Delete a session and all it holds", command::session_delete);
-    removed.add_option("id", out_.subject)->required();
+    removed.add_option("id", out_.subject)->required()->type_name("SESSION");
     removed.add_flag("-f,--force", out_.force, "Do not ask");
   }
 
@@ -203,15 +206,15 @@ class command_line {
     auto& show = add(config, "show", "Show the configuration in force", command::config_show);
     add_list_output(show, out_.json);
     auto& get = add(config, "get", "Show one key", command::config_get);
-    get.add_option("key", out_.subject)->required();
+    get.add_option("key", out_.subject)->required()->type_name("KEY");
     add_list_output(get, out_.json);
     auto& set = add(config, "set", "Change one key in a file", command::config_set);
-    set.add_option("key", out_.subject)->required();
+    set.add_option("key", out_.subject)->required()->type_name("KEY");
     set.add_option("value", out_.value)->required();
     scoped(set);
     auto& explain =
         add(config, "explain", "Tell where a key's value comes from", command::config_explain);
-    explain.add_option("key", out_.subject)->required();
+    explain.add_option("key", out_.subject)->required()->type_name("KEY");
     add_list_output(explain, out_.json);
     auto& validate = add(config, "validate", "Check every file", command::config_validate);
     add_list_output(validate, out_.json);
@@ -224,7 +227,7 @@ class command_line {
     plugin.require_subcommand(1);
     const auto one = [&](const char* name, const char* text, command what) -> CLI::App& {
       auto& made = add(plugin, name, text, what);
-      made.add_option("id", out_.subject)->required()->check(not_empty());
+      made.add_option("id", out_.subject)->required()->check(not_empty())->type_name("PLUGIN");
       return made;
     };
     add_list_output(add(plugin, "list", "List all plugins, with the reason for what is not usable",
@@ -289,14 +292,18 @@ class command_line {
     auto& models = add(app_, "models", "List the models that the providers offer", command::models);
     models.add_option("--provider", out_.subject, "Ask this one alone")
         ->check(not_empty())
-        ->type_name("NAME");
+        ->type_name("PROVIDER");
     add_list_output(models, out_.json);
     auto& doctor =
         add(app_, "doctor", "Look for what keeps the program from working", command::doctor);
     doctor.add_flag("--try", out_.try_them, "Ask each provider, too");
     add_list_output(doctor, out_.json);
-    add(app_, "trust", "Let this directory's project configuration take effect", command::trust);
-    add(app_, "untrust", "Take that back", command::untrust);
+    const auto of_directory = [this](CLI::App& made) {
+      made.add_option("directory", out_.global.directory, "In the project; without it: this one")
+          ->type_name("DIR");
+    };
+    of_directory(add(app_, "trust", "Let a project's configuration take effect", command::trust));
+    of_directory(add(app_, "untrust", "Take that back", command::untrust));
     auto& completion = add(app_, "completion", "Print a completion script", command::completion);
     completion.add_option("shell", out_.subject, "bash, zsh or fish")
         ->required()
@@ -310,6 +317,10 @@ class command_line {
 
 std::string version_text() {
   return "rustic-ai " RUSTIC_VERSION;
+}
+
+argument_offers offers_for(const std::vector<std::string>& words) {
+  return command_line().offers(words);
 }
 
 parsed parse_arguments(int count, const char* const* words) {

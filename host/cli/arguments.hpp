@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "host/cli/argument_offers.hpp"
 #include "host/cli/turn_options.hpp"
 
 namespace rustic::cli {
@@ -87,5 +88,7 @@ struct parsed {
 };
 
 parsed parse_arguments(int count, const char* const* words);
+// What could stand at the last of these words, the program's own name left out.
+argument_offers offers_for(const std::vector<std::string>& words);
 std::string version_text();
 }  // namespace rustic::cli

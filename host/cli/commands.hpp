@@ -19,4 +19,8 @@ exit_code models_command(program& with, const arguments& given, signal_watch& si
 exit_code doctor_command(program& with, const arguments& given, signal_watch& signals);
 exit_code trust_command(program& with, const arguments& given);
 exit_code completion_command(const arguments& given);
+// Answers a completion script: what the last word could be, of which `words` may have a beginning.
+// One line says whether words, files or directories are wanted, then comes one word a line with
+// what it is about behind a tab. Tells no error: a shell that completes has no place for one.
+exit_code complete_command(const std::vector<std::string>& words);
 }  // namespace rustic::cli

@@ -1,108 +1,139 @@
 #include <cstdio>
+#include <filesystem>
 
 #include "host/cli/commands.hpp"
+#include "host/cli/limits.hpp"
+#include "host/cli/plugin_survey.hpp"
+#include "host/cli/terminal.hpp"
+#include "host/runtime/config/check.hpp"
+#include "host/runtime/config/key_path.hpp"
 
 namespace rustic::cli {
 namespace {
 
+// The scripts only ask the program, which knows its own commands, options and configuration. It is
+// the program of the line being completed, so that a second one in another place answers for
+// itself.
 constexpr const char* bash_script =
     R"script(# bash completion for rustic-ai; source it, or put it into /etc/bash_completion.d
 _rustic_ai() {
-  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} word command= sub=
-  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case $word in
-      -*) ;;
-      *) if [ -z "$command" ]; then command=$word; elif [ -z "$sub" ]; then sub=$word; fi ;;
-    esac
-  done
-  case $previous in
-    --output|-o) COMPREPLY=($(compgen -W "text json stream-json" -- "$current")); return ;;
-    --permission-mode) COMPREPLY=($(compgen -W "default accept-edits read-only bypass" -- "$current")); return ;;
-    --log-level) COMPREPLY=($(compgen -W "trace debug info warn error off" -- "$current")); return ;;
-    --log-format) COMPREPLY=($(compgen -W "pretty json" -- "$current")); return ;;
-    --scope) COMPREPLY=($(compgen -W "user project" -- "$current")); return ;;
-    --format) COMPREPLY=($(compgen -W "json markdown" -- "$current")); return ;;
-    --config|--record|--replay|--log-file|--to) COMPREPLY=($(compgen -f -- "$current")); return ;;
-    -C|--directory|--plugin-dir) COMPREPLY=($(compgen -d -- "$current")); return ;;
+  local program=${COMP_WORDS[0]} current=${COMP_WORDS[COMP_CWORD]} kind word about
+  program=${program/#\~\//$HOME/}
+  type "$program" >/dev/null 2>&1 || program=rustic-ai
+  COMPREPLY=()
+  {
+    read -r kind
+    while IFS=$'\t' read -r word about; do
+      printf -v word %q "$word"
+      COMPREPLY+=("$word")
+    done
+  } < <("$program" __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+  case $kind in
+    files) compopt -o default 2>/dev/null ;;
+    directories) compopt -o dirnames 2>/dev/null ;;
   esac
-  local words=
-  case $command in
-    "") words="chat run demo session config plugin tools agents models doctor trust untrust completion" ;;
-    session) [ -z "$sub" ] && words="list show resume export delete" ;;
-    config) [ -z "$sub" ] && words="init show get set explain validate path" ;;
-    plugin) [ -z "$sub" ] && words="list info install remove enable disable reload validate new doctor" ;;
-    tools|agents) [ -z "$sub" ] && words="list" ;;
-    doctor) words="--try" ;;
-    completion) words="bash zsh fish" ;;
-  esac
-  case $current in
-    -*) words="--help --version --config --set --plugin-dir --directory --log-level --log-file --log-format --verbose --no-color --agent --provider --model --session --continue --system --max-rounds --permission-mode --record --replay --tools --output --quiet --prompt --try" ;;
-  esac
-  COMPREPLY=($(compgen -W "$words" -- "$current"))
+  return 0
 }
-complete -o default -F _rustic_ai rustic-ai
+complete -F _rustic_ai rustic-ai
 )script";
 
 constexpr const char* zsh_script = R"script(#compdef rustic-ai
-# zsh completion for rustic-ai; put it as _rustic-ai into a directory of $fpath
+# zsh completion for rustic-ai; put it as _rustic-ai into a directory of $fpath, or source it
 _rustic_ai() {
-  local -a commands options
-  commands=(chat:'answer one prompt' run:'begin a conversation' demo:'play a recorded conversation'
-    session:'sessions' config:'configuration' plugin:'plugins' tools:'tools' agents:'agents'
-    models:'list models' doctor:'look for problems'
-    trust:'trust this project' untrust:'take that back' completion:'completion script')
-  options=(--help --version --config --set --plugin-dir --directory --log-level --log-file --log-format
-    --verbose --no-color --agent --provider --model --session --continue --system --max-rounds
-    --permission-mode --record --replay --tools --output --quiet --prompt --try)
-  case $words[CURRENT-1] in
-    --output|-o) compadd text json stream-json; return ;;
-    --permission-mode) compadd default accept-edits read-only bypass; return ;;
-    --log-level) compadd trace debug info warn error off; return ;;
-    --scope) compadd user project; return ;;
-    --format) compadd json markdown; return ;;
-    --config|--record|--replay|--log-file|--to) _files; return ;;
-    -C|--directory|--plugin-dir) _files -/; return ;;
-  esac
-  if [[ $words[CURRENT] == -* ]]; then compadd -- $options; return; fi
-  if (( CURRENT == 2 )); then _describe command commands; return; fi
-  case $words[2] in
-    session) compadd list show resume export delete ;;
-    config) compadd init show get set explain validate path ;;
-    plugin) compadd list info install remove enable disable reload validate new doctor ;;
-    tools|agents) compadd list ;;
-    completion) compadd bash zsh fish ;;
-    *) _files ;;
+  local program=${(Q)words[1]} kind word about
+  local -a offers
+  program=${program/#\~\//$HOME/}
+  (( $+commands[$program] )) || [[ -x $program ]] || program=rustic-ai
+  {
+    read -r kind
+    while IFS=$'\t' read -r word about; do
+      offers+=("${word//:/\\:}${about:+:$about}")
+    done
+  } < <("$program" __complete "${(@Q)words[2,CURRENT]}" 2>/dev/null)
+  case $kind in
+    files) _files ;;
+    directories) _files -/ ;;
+    *) (( $#offers )) && _describe -t arguments argument offers ;;
   esac
 }
-_rustic_ai "$@"
+if [[ ${funcstack[1]} == _rustic* ]]; then _rustic_ai "$@"; else compdef _rustic_ai rustic-ai; fi
 )script";
 
 constexpr const char* fish_script =
     R"script(# fish completion for rustic-ai; put it into ~/.config/fish/completions/rustic-ai.fish
-set -l commands chat run demo session config plugin tools agents models doctor trust untrust completion
-complete -c rustic-ai -f
-complete -c rustic-ai -n "not __fish_seen_subcommand_from $commands" -a "$commands"
-complete -c rustic-ai -n "__fish_seen_subcommand_from session" -a "list show resume export delete"
-complete -c rustic-ai -n "__fish_seen_subcommand_from config" -a "init show get set explain validate path"
-complete -c rustic-ai -n "__fish_seen_subcommand_from plugin" -a "list info install remove enable disable reload validate new doctor"
-complete -c rustic-ai -n "__fish_seen_subcommand_from tools agents" -a "list"
-complete -c rustic-ai -n "__fish_seen_subcommand_from completion" -a "bash zsh fish"
-complete -c rustic-ai -s o -l output -x -a "text json stream-json" -d "Form of the output"
-complete -c rustic-ai -l permission-mode -x -a "default accept-edits read-only bypass"
-complete -c rustic-ai -s m -l model -x -d "MODEL or PROVIDER/MODEL"
-complete -c rustic-ai -l agent -x -d "Agent"
-complete -c rustic-ai -l provider -x -d "Provider"
-complete -c rustic-ai -s r -l session -x -d "Session"
-complete -c rustic-ai -s c -l continue -d "Go on with the latest session"
-complete -c rustic-ai -s p -l prompt -x -d "One prompt"
-complete -c rustic-ai -s C -l directory -x -a "(__fish_complete_directories)" -d "Work there"
-complete -c rustic-ai -l config -r -F -d "Configuration file"
-complete -c rustic-ai -l log-level -x -a "trace debug info warn error off"
-complete -c rustic-ai -l scope -x -a "user project"
-complete -c rustic-ai -n "__fish_seen_subcommand_from doctor" -l try -d "Ask each provider"
-complete -c rustic-ai -s q -l quiet -d "Only the answer"
-complete -c rustic-ai -s v -l verbose -d "Show the log"
+function __rustic_ai_complete
+  set -l words (commandline -opc)
+  set -l current (commandline -ct)
+  set -l program $words[1]
+  type -q -- $program; or set program rustic-ai
+  set -l answer ($program __complete $words[2..-1] "$current" 2>/dev/null)
+  switch "$answer[1]"
+    case files
+      __fish_complete_path "$current"
+    case directories
+      __fish_complete_directories "$current"
+    case '*'
+      test (count $answer) -gt 1; and printf '%s\n' $answer[2..-1]
+  end
+end
+complete -c rustic-ai -f -a '(__rustic_ai_complete)'
 )script";
+
+// The keys of the schema below `schema`; where names are free, those that are in use.
+void add_keys(const json::value& root, const json::value* schema, const json::value* in_use,
+              const std::string& base, std::vector<argument_offer>& out) {
+  if (out.size() >= offered_keys_max) return;
+  schema = config::follow(root, schema);
+  if (!schema || !schema->is_object()) return;
+  const auto* table = in_use ? in_use->if_object() : nullptr;
+  std::vector<std::string> names;
+  for (const auto name : config::known_keys(root, schema)) names.emplace_back(name);
+  if (table && !find(schema->get_object(), "properties"))
+    for (const auto& entry : *table) names.emplace_back(entry.key());
+  if (names.empty() && !base.empty()) {
+    out.push_back({base, std::string(text_or(schema->get_object(), "description"))});
+    return;
+  }
+  for (const auto& name : names)
+    add_keys(root, config::member_schema(root, schema, name),
+             table ? table->if_contains(name) : nullptr, config::join(base, name), out);
+}
+
+void add_sessions(program& with, std::vector<argument_offer>& out) {
+  std::error_code problem;
+  if (!std::filesystem::exists(with.configuration().view().paths.data_dir, problem)) return;
+  const json::object query{{"workspace", with.workspace().string()},
+                           {"limit", sessions_listed_max}};
+  const auto found = with.runtime().call("rustic.conversation/default", "list", query);
+  for (const auto& value : array_or_empty(found, "sessions"))
+    out.push_back({std::string(text_or(value.as_object(), "id")),
+                   std::string(text_or(value.as_object(), "title"))});
+}
+
+void add_names(const std::string& what, std::vector<argument_offer>& out) {
+  program with(global_options{});
+  with.set_quiet(true);
+  const auto& view = with.configuration().view();
+  if (what == "agent")
+    for (const auto& one : view.agents) out.push_back({one.name, one.description});
+  if (what == "provider")
+    for (const auto& one : view.providers) out.push_back({one.name, one.model});
+  if (what == "model")
+    for (const auto& one : view.providers) {
+      if (!one.model.empty()) out.push_back({one.name + "/" + one.model, ""});
+      for (const auto& name : one.models)
+        if (name != one.model) out.push_back({one.name + "/" + name, ""});
+    }
+  if (what == "plugin")
+    for (const auto& one : plugin_survey(with).plugins)
+      out.push_back({one.name(), one.file.about.description});
+  if (what == "key") {
+    const auto schema = config::configuration_schema();
+    const json::value in_use(with.configuration().value());
+    add_keys(schema, &schema, &in_use, {}, out);
+  }
+  if (what == "session") add_sessions(with, out);
+}
 }  // namespace
 
 exit_code completion_command(const arguments& given) {
@@ -110,6 +141,28 @@ exit_code completion_command(const arguments& given) {
                        : given.subject == "zsh" ? zsh_script
                                                 : fish_script;
   std::fputs(script, stdout);
+  return exit_code::done;
+}
+
+exit_code complete_command(const std::vector<std::string>& words) {
+  auto offers = offers_for(words);
+  if (offers.what == argument_offers::kind::names) {
+    try {
+      add_names(offers.named, offers.words);
+    } catch (const failure&) {  // a configuration that is broken names nothing
+    }
+  }
+  const auto kind = offers.what == argument_offers::kind::files         ? "files"
+                    : offers.what == argument_offers::kind::directories ? "directories"
+                                                                        : "words";
+  std::puts(kind);
+  const auto current = words.empty() || words.back() == "=" ? std::string() : words.back();
+  for (const auto& one : offers.words) {
+    const auto word = offers.before + one.word;
+    if (word.starts_with(current) && visible(word) == word && word.find('\n') == std::string::npos)
+      std::printf("%s\t%s\n", word.c_str(),
+                  one_visible_line(one.about, offer_about_columns_max).c_str());
+  }
   return exit_code::done;
 }
 }  // namespace rustic::cli

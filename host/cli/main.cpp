@@ -72,6 +72,9 @@ exit_code run(program& with, const arguments& given, signal_watch& signals) {
   return exit_code::usage;
 }
 
+// What the completion scripts begin with; no command for people.
+constexpr const char* complete_word = "__complete";
+
 // Threads that allocate little and seldom at once: an arena for each would only hold memory.
 constexpr int allocator_arenas_max = 2;
 
@@ -94,6 +97,8 @@ int main(int count, char** words) {
     std::puts(version_text().c_str());
     return 0;
   }
+  if (count >= 2 && std::strcmp(words[1], complete_word) == 0)
+    return static_cast<int>(complete_command({words + 2, words + count}));
   mallopt(M_ARENA_MAX, allocator_arenas_max);
   auto given = parse_arguments(count, words);
   if (!given.value) {

@@ -229,7 +229,7 @@ TEST_CASE("completion scripts are scripts") {
   world w;
   for (const std::string shell : {"bash", "zsh", "fish"}) {
     const auto script = succeeded(w, {"completion", shell}).out;
-    CHECK(contains(script, "permission-mode"));
+    CHECK(contains(script, "__complete"));
     const auto checker = "/usr/bin/" + shell;
     if (!fs::exists(checker)) continue;
     w.write(w.work() / "script", script);
@@ -242,10 +242,17 @@ TEST_CASE("completion scripts are scripts") {
   }
   launch how;
   how.program = "/bin/bash";
-  how.arguments = {"-c", R"(. ./bash; COMP_WORDS=(rustic-ai session ex); COMP_CWORD=2
-_rustic_ai; echo "${COMPREPLY[@]}")"};
+  how.arguments = {"-c", R"(. ./bash
+for line in "session ex" "chat --output = js" "--config x chat --agent r" "config get log.l"; do
+  COMP_WORDS=("$RUSTIC_AI" $line); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+  _rustic_ai; echo "${COMPREPLY[@]}"
+done)"};
+  w.configure("[agents.coder]\n[agents.reviewer]\n");
+  w.environment["RUSTIC_AI"] = RUSTIC_AI;
   w.write(w.work() / "bash", run(w, {"completion", "bash"}).out);
-  CHECK(run(w, how).out == "export\n");
+  CHECK(run(w, how).out == "export\njson\nreviewer\nlog.level\n");
+  w.configure("not [ toml");  // nothing to offer, and nothing said
+  CHECK(run(w, {"__complete", "chat", "--agent", ""}).err.empty());
   failed(w, {"completion", "tcsh"}, 2);
 }
 
