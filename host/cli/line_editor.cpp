@@ -49,9 +49,9 @@ std::size_t code_points(std::string_view text) {
   }));
 }
 
-std::string columns_of(const std::vector<std::string>& offers, std::size_t width) {
+std::string in_columns(const std::vector<std::string>& offers, std::size_t width) {
   std::size_t widest = 1;
-  for (const auto& offer : offers) widest = std::max(widest, code_points(offer) + 2);
+  for (const auto& offer : offers) widest = std::max(widest, columns_of(offer) + 2);
   const auto columns = std::max<std::size_t>(1, std::max<std::size_t>(width, 1) / widest);
   std::string out;
   std::size_t shown = 0;
@@ -61,7 +61,7 @@ std::string columns_of(const std::vector<std::string>& offers, std::size_t width
     if (++shown % columns == 0)
       out += '\n';
     else
-      out.append(widest - code_points(offer), ' ');
+      out.append(widest - columns_of(offer), ' ');
   }
   if (!out.ends_with('\n')) out += '\n';
   if (shown < offers.size()) out += "... and " + std::to_string(offers.size() - shown) + " more\n";
@@ -212,7 +212,7 @@ struct line_editor::state {
       return CC_REFRESH;
     }
     if (offers.size() == 1) return CC_NORM;
-    std::printf("\n%s", columns_of(offers, terminal_width()).c_str());
+    std::printf("\n%s", in_columns(offers, terminal_width()).c_str());
     std::fflush(stdout);
     return CC_REDISPLAY;
   }
@@ -241,6 +241,9 @@ line_editor::line_editor(std::filesystem::path history_file, signal_watch& signa
   el_set(me.editor, EL_PROMPT, &state::show_prompt);
   el_set(me.editor, EL_EDITOR, "emacs");
   el_set(me.editor, EL_SIGNAL, 0);
+  // Without these it rewrites the rest of a line. With them it moves halves of wide characters.
+  for (const char* name : {"ic", "IC", "im", "ei", "ip", "dc", "DC", "dm", "ed"})
+    el_set(me.editor, EL_SETTC, name, "", nullptr);
   // A pasted "\r\n" has to arrive as that.
   el_set(me.editor, EL_SETTY, "-d", "-icrnl", "-inlcr", nullptr);
   el_set(me.editor, EL_HIST, ::history, me.history);

@@ -1,4 +1,5 @@
 // host/cli/main.cpp - the program rustic-ai: parses the command line and runs one command.
+#include <locale.h>
 #include <malloc.h>
 
 #include <cstdio>
@@ -99,6 +100,8 @@ int main(int count, char** words) {
   }
   if (count >= 2 && std::strcmp(words[1], complete_word) == 0)
     return static_cast<int>(complete_command({words + 2, words + count}));
+  // What is typed and shown is UTF-8, whatever the environment says.
+  if (!setlocale(LC_CTYPE, "C.UTF-8")) setlocale(LC_CTYPE, "");
   mallopt(M_ARENA_MAX, allocator_arenas_max);
   auto given = parse_arguments(count, words);
   if (!given.value) {

@@ -8,6 +8,7 @@
 namespace rustic::cli {
 namespace {
 constexpr std::size_t columns_when_unknown = 80;
+constexpr std::string_view working_text = "working, Ctrl-C stops";
 constexpr std::size_t shown_calls_max = 256;  // at one time; further ones show no output
 
 // The arguments as a person reads them: a lone text as it is, else name=value.
@@ -35,7 +36,7 @@ std::string seconds(std::int64_t ms) {
 }  // namespace
 
 repl_report::repl_report(bool color, bool thoughts, std::size_t columns)
-    : color_(color), thoughts_(thoughts), columns_(columns < 20 ? columns_when_unknown : columns) {}
+    : color_(color), thoughts_(thoughts), columns_(columns == 0 ? columns_when_unknown : columns) {}
 
 std::size_t repl_report::room(std::size_t taken) const {
   return columns_ > taken + 10 ? columns_ - taken - 1 : 10;
@@ -52,7 +53,8 @@ void repl_report::begin(const std::string&, const turn_options&) {
 // Costs nothing: it stands until the next event and does not move.
 void repl_report::working() {
   if (!color_ || working_shown_ || !at_line_start_) return;
-  write("\x1b[2mworking, Ctrl-C stops\x1b[0m");
+  // In one row: a second one would stay when it is taken away again.
+  write("\x1b[2m" + std::string(cut_columns(working_text, columns_ - 1)) + "\x1b[0m");
   working_shown_ = true;
 }
 

@@ -4,33 +4,22 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <rustic/json.hpp>
+
+#include "host/cli/terminal.hpp"
 
 namespace rustic::cli {
 namespace {
 
-// Columns that a text takes, counting a code point as one: good for names and dates.
-std::size_t columns_of(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-  }));
-}
-
 std::string plain(std::string_view text) {
-  std::string out;
-  for (const char c : text) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
+  auto out = visible(text);
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
   return out;
 }
 
 std::string cut(const std::string& text, std::size_t columns) {
   if (columns_of(text) <= columns) return text;
-  std::size_t bytes = 0, used = 0;
-  while (bytes < text.size() && used + 1 < columns) {
-    ++bytes;
-    while (bytes < text.size() && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) ++bytes;
-    ++used;
-  }
-  return text.substr(0, bytes) + "\xE2\x80\xA6";
+  return std::string(cut_columns(text, columns - 1)) + "\xE2\x80\xA6";
 }
 }  // namespace
 

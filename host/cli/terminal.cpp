@@ -2,7 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <cwchar>
+#include <rustic/json.hpp>
 
 namespace rustic::cli {
 namespace {
@@ -35,6 +38,24 @@ bool swallow_sequence() {
     }
   }
   return got.size() > 1;
+}
+
+struct character {
+  std::size_t bytes, columns;
+};
+
+// Takes the first character off a text that is not empty. A byte that is none takes one column.
+character next_character(std::string_view& text) {
+  wchar_t code = 0;
+  std::mbstate_t state{};
+  auto bytes = std::mbrtowc(&code, text.data(), text.size(), &state);
+  int columns = 1;
+  if (bytes == 0 || bytes > text.size())
+    bytes = 1;
+  else
+    columns = std::max(0, wcwidth(code));
+  text.remove_prefix(bytes);
+  return {bytes, static_cast<std::size_t>(columns)};
 }
 
 void erase_all(std::string& text, std::string_view what) {
@@ -167,26 +188,37 @@ std::string visible(std::string_view text) {
   return safe_text().pass(text);
 }
 
+std::size_t columns_of(std::string_view text) {
+  std::size_t columns = 0;
+  while (!text.empty()) columns += next_character(text).columns;
+  return columns;
+}
+
+std::string_view cut_columns(std::string_view text, std::size_t columns_max) {
+  std::size_t columns = 0, bytes = 0;
+  for (auto rest = text; !rest.empty();) {
+    const auto next = next_character(rest);
+    columns += next.columns;
+    if (columns > columns_max) break;
+    bytes += next.bytes;
+  }
+  return text.substr(0, bytes);
+}
+
 std::string one_visible_line(std::string_view text, std::size_t columns_max) {
   // Bytes beyond this cannot be shown whatever they are.
-  const auto part = text.substr(0, columns_max * 8);
+  const auto part = cut_utf8(text, columns_max * 8);
   bool cut = part.size() < text.size();
-  std::string out;
-  std::size_t columns = 0;
-  for (char c : visible(part)) {
-    if (c == '\n' || c == '\t') c = ' ';
-    if ((static_cast<unsigned char>(c) & 0xC0) != 0x80 && ++columns > columns_max) {
-      cut = true;
-      break;
-    }
-    out += c;
-  }
-  while (out.ends_with(' ')) out.pop_back();
-  if (!cut || columns_max < 4) return out;
-  while (columns > columns_max - 3 && !out.empty()) {
-    while (!out.empty() && (static_cast<unsigned char>(out.back()) & 0xC0) == 0x80) out.pop_back();
-    if (!out.empty()) out.pop_back();
-    --columns;
+  auto out = visible(part);
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
+  const auto fitting = cut_columns(out, columns_max);
+  cut = cut || fitting.size() < out.size();
+  const bool marked = cut && columns_max >= 4;
+  out = std::string(marked ? cut_columns(out, columns_max - 3) : fitting);
+  if (!marked) {
+    while (out.ends_with(' ')) out.pop_back();
+    return out;
   }
   return out + "...";
 }

@@ -58,6 +58,11 @@ class safe_text {
 
 // The same for a text that is whole.
 std::string visible(std::string_view text);
-// One line of at most so many columns (counting a code point as one), safe to show.
+// Columns that a text takes on a terminal: two for wide characters, none for combining ones. The
+// LC_CTYPE of the process must be UTF-8.
+std::size_t columns_of(std::string_view text);
+// The longest beginning that takes at most so many columns and ends with a whole character.
+std::string_view cut_columns(std::string_view text, std::size_t columns_max);
+// One line of at most so many columns, safe to show.
 std::string one_visible_line(std::string_view text, std::size_t columns_max);
 }  // namespace rustic::cli
