@@ -93,19 +93,19 @@ std::optional<int> question_desk::put(const json::object& body, signal_watch& si
   }
   std::fputs(text.c_str(), stdout);
   std::fflush(stdout);
-  if (!typed) return choose(body, signals, answer);
+  if (!typed) return choose(body, text, signals, answer);
   const auto line = read_line(signals, kind == "secret", withdrawn_);
   if (!line.text) return line.signal;
   answer["answer"] = to_utf8(*line.text);
   return std::nullopt;
 }
 
-std::optional<int> question_desk::choose(const json::object& body, signal_watch& signals,
-                                         json::object& answer) {
+std::optional<int> question_desk::choose(const json::object& body, const std::string& question,
+                                         signal_watch& signals, json::object& answer) {
   const bool permission = text_or(body, "kind") == "permission";
   const auto& choices = array_or_empty(body, "choices");
   for (;;) {
-    const auto key = read_key(signals, withdrawn_);
+    const auto key = read_key(signals, withdrawn_, question);
     if (key.withdrawn) {
       std::puts("(the question was withdrawn)");
       return std::nullopt;

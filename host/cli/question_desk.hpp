@@ -33,7 +33,8 @@ class question_desk {
     runtime::host_services::question question;
   };
   std::optional<int> put(const json::object& body, signal_watch& signals, json::object& answer);
-  std::optional<int> choose(const json::object& body, signal_watch& signals, json::object& answer);
+  std::optional<int> choose(const json::object& body, const std::string& question,
+                            signal_watch& signals, json::object& answer);
   void withdraw(std::uint64_t number);
 
   const bool color_;

@@ -369,7 +369,8 @@ exit_code conversation_loop::take_turn(const std::string& text) {
   // What is typed meanwhile does not mix with the answer; the next prompt shows it.
   const terminal_mode quiet(0, ICANON | ECHO);
   report.begin(session_, turn_);
-  const auto end = run_turn(with_, session_, std::move(parts), turn_, &desk_, report, signals_);
+  const auto end =
+      run_turn(with_, session_, std::move(parts), turn_, &desk_, report, signals_, &quiet);
   report_ = nullptr;
   if (!array_or_empty(end.result, "usage_by_model").empty()) {
     ++turns_;
@@ -433,11 +434,12 @@ exit_code conversation_loop::run() {
 // Nothing: go on to the prompt.
 std::optional<exit_code> offer_demo(program& with, signal_watch& signals) {
   std::fputs(setup_help, stdout);
-  std::fputs("Without one there is the demo, a recorded conversation.\nPlay it now? [Y/n] ",
-             stdout);
+  constexpr std::string_view question =
+      "Without one there is the demo, a recorded conversation.\nPlay it now? [Y/n] ";
+  std::fwrite(question.data(), 1, question.size(), stdout);
   std::fflush(stdout);
   for (;;) {
-    const auto key = read_key(signals);
+    const auto key = read_key(signals, -1, question);
     if (key.signal) {
       std::puts("");
       return *key.signal == SIGINT ? exit_code::interrupted : exit_code::terminated;

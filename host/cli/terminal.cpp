@@ -67,14 +67,24 @@ void erase_all(std::string& text, std::string_view what) {
 terminal_mode::terminal_mode(tcflag_t on, tcflag_t off)
     : good_(tcgetattr(STDIN_FILENO, &before_) == 0) {
   if (!good_) return;
-  auto now = before_;
-  now.c_lflag |= on;
-  now.c_lflag &= ~off;
-  if ((now.c_lflag & ICANON) == 0) {
-    now.c_cc[VMIN] = 1;
-    now.c_cc[VTIME] = 0;
+  now_ = before_;
+  now_.c_lflag |= on;
+  now_.c_lflag &= ~off;
+  if ((now_.c_lflag & ICANON) == 0) {
+    now_.c_cc[VMIN] = 1;
+    now_.c_cc[VTIME] = 0;
   }
-  tcsetattr(STDIN_FILENO, TCSADRAIN, &now);
+  renew();
+}
+
+void terminal_mode::renew() const {
+  if (good_) tcsetattr(STDIN_FILENO, TCSADRAIN, &now_);
+}
+
+bool terminal_mode::renew_after_stop(signal_watch& signals) const {
+  if (signals.take_terminal_change() != terminal_change::continued) return false;
+  renew();
+  return true;
 }
 
 terminal_mode::~terminal_mode() {
@@ -85,10 +95,15 @@ void drop_typed_ahead() {
   tcflush(STDIN_FILENO, TCIFLUSH);
 }
 
-key_press read_key(signal_watch& signals, int withdrawn_descriptor) {
+key_press read_key(signal_watch& signals, int withdrawn_descriptor, std::string_view question) {
   const terminal_mode raw(0, ICANON | ECHO);
   for (;;) {
-    const int ready = wait_readable(STDIN_FILENO, signals.descriptor(), -1, withdrawn_descriptor);
+    const int ready = wait_readable(STDIN_FILENO, signals.descriptor(), -1, withdrawn_descriptor,
+                                    signals.terminal_descriptor());
+    if ((ready & 8) != 0 && raw.renew_after_stop(signals)) {
+      std::fwrite(question.data(), 1, question.size(), stdout);
+      std::fflush(stdout);
+    }
     if ((ready & 2) != 0)
       if (const auto signal = signals.take()) return {std::nullopt, signal};
     if ((ready & 4) != 0) return {std::nullopt, std::nullopt, true};
@@ -104,7 +119,9 @@ line_read read_line(signal_watch& signals, bool secret, int withdrawn_descriptor
   const terminal_mode mode(secret ? ICANON : ICANON | ECHO, secret ? ECHO : 0);
   std::string text;
   for (;;) {
-    const int ready = wait_readable(STDIN_FILENO, signals.descriptor(), -1, withdrawn_descriptor);
+    const int ready = wait_readable(STDIN_FILENO, signals.descriptor(), -1, withdrawn_descriptor,
+                                    signals.terminal_descriptor());
+    if ((ready & 8) != 0) (void)mode.renew_after_stop(signals);
     if ((ready & 2) != 0)
       if (const auto signal = signals.take()) return {std::nullopt, signal};
     if ((ready & 4) != 0) return {};

@@ -18,8 +18,13 @@ class terminal_mode {
   terminal_mode(const terminal_mode&) = delete;
   terminal_mode& operator=(const terminal_mode&) = delete;
 
+  // Sets the flags again: the shell has taken them back while the program was stopped.
+  void renew() const;
+  // Does so when that is what the signals say. True: it was.
+  bool renew_after_stop(signal_watch& signals) const;
+
  private:
-  termios before_{};
+  termios before_{}, now_{};
   bool good_;
 };
 
@@ -28,9 +33,10 @@ struct key_press {
   std::optional<int> signal;
   bool withdrawn = false;  // `withdrawn_descriptor` became readable
 };
-// One key, not echoed; cursor keys and pasted text count for nothing. The terminal is as before
-// when this returns.
-key_press read_key(signal_watch& signals, int withdrawn_descriptor = -1);
+// One key, not echoed; cursor keys and pasted text count for nothing. `question` is shown again
+// when the program was stopped meanwhile and goes on. The terminal is as before when this returns.
+key_press read_key(signal_watch& signals, int withdrawn_descriptor = -1,
+                   std::string_view question = {});
 // Drops what was typed and not read yet: it was not meant for what comes now.
 void drop_typed_ahead();
 

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "host/cli/limits.hpp"
+#include "host/cli/terminal.hpp"
 #include "host/runtime/config/files.hpp"
 
 namespace rustic::cli {
@@ -83,7 +84,7 @@ std::string open_session(program& with, const turn_options& turn) {
 
 turn_end run_turn(program& with, const std::string& session, json::array input,
                   const turn_options& turn, question_desk* desk, turn_report& report,
-                  signal_watch& signals) {
+                  signal_watch& signals, const terminal_mode* mode) {
   const auto begin = std::chrono::steady_clock::now();
   const auto begin_ms = clock_ms(with);
   json::object body{{"session", session}, {"input", std::move(input)}};
@@ -114,7 +115,9 @@ turn_end run_turn(program& with, const std::string& session, json::array input,
     if (!report.writable()) call->cancel();
     if (call->finished()) break;
     const int ready =
-        wait_readable(call->descriptor(), signals.descriptor(), -1, desk ? desk->descriptor() : -1);
+        wait_readable(call->descriptor(), signals.descriptor(), -1, desk ? desk->descriptor() : -1,
+                      mode ? signals.terminal_descriptor() : -1);
+    if (mode && (ready & 8) != 0) (void)mode->renew_after_stop(signals);
     std::optional<int> came;
     if (desk && (ready & 4) != 0) {
       show_events();  // what led to the question stands above it

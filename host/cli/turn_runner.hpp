@@ -12,6 +12,8 @@
 
 namespace rustic::cli {
 
+class terminal_mode;
+
 // The session that the options name: resumed, the latest of the workspace, or a new one. Throws
 // failure.
 std::string open_session(program& with, const turn_options& turn);
@@ -23,10 +25,10 @@ struct turn_end {
 
 // `input` is the list of parts; `desk`, when there is one, takes questions to the person. A first
 // signal cancels and the partial text is kept; a second one returns at once. Never throws for what
-// happens in the turn.
+// happens in the turn. `mode` is set again when the program was stopped and goes on.
 turn_end run_turn(program& with, const std::string& session, json::array input,
                   const turn_options& turn, question_desk* desk, turn_report& report,
-                  signal_watch& signals);
+                  signal_watch& signals, const terminal_mode* mode = nullptr);
 
 // "[provider/]model" of -m, where the part before the first slash names a configured provider.
 void split_model(program& with, turn_options& turn);

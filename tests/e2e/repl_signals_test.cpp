@@ -109,6 +109,36 @@ TEST_CASE("a stopped program that goes on edits its line again") {
   CHECK(has(w.server.requests()[0].body, "half done"));
 }
 
+TEST_CASE("a program stopped at a question asks again, and a key answers it") {
+  repl_world w(
+      {step::calling("shell", R"({"command":"echo made-it"})"), step::saying("All done.")});
+  const auto& before = w.start();
+  const auto cooked = before.mode();
+  REQUIRE(w.wait_prompt(0));
+  auto& t = *w.terminal;
+  t.send("go\r");
+  const auto asked = t.wait_for("Press y");
+  REQUIRE(asked != npos);
+  kill(t.pid(), SIGSTOP);
+  int status = 0;
+  REQUIRE(waitpid(t.pid(), &status, WUNTRACED) == t.pid());
+  t.set_mode(cooked);  // as a shell does
+  kill(t.pid(), SIGCONT);
+  REQUIRE(t.wait_for("Press y", asked) != npos);
+  CHECK((t.mode().c_lflag & (ICANON | ECHO)) == 0);
+  t.send("y");
+  REQUIRE(t.wait_for("All done.", asked) != npos);
+}
+
+TEST_CASE("20 columns: the line that tells of work leaves nothing behind") {
+  repl_world w({step::saying("Fine.")});
+  w.with.columns = 20;
+  auto& t = w.at_prompt();
+  t.send("go\r");
+  REQUIRE(t.wait_for("Fine.") != npos);
+  CHECK(!t.shows("working"));
+}
+
 TEST_CASE("what is typed during an answer waits for the prompt") {
   auto slow = step::saying("");
   slow.text = {"begin ", "end."};

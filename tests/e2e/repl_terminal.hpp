@@ -44,6 +44,7 @@ class pty_program {
   bool shows(std::string_view text) const;
   std::size_t mark() const { return raw_.size(); }
   termios mode() const;
+  void set_mode(const termios& mode);  // as a shell does with the terminal of a stopped program
   pid_t pid() const { return pid_; }
 
  private:
