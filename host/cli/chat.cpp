@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <rustic/schema.hpp>
 
 #include "host/cli/limits.hpp"
@@ -110,6 +111,27 @@ output_form output_form_of(program& with, const turn_options& turn) {
   }
 }
 
+json::object recorder_of(const turn_options& turn) {
+  const auto refuse = [](const char* what, const std::string& file, const char* hint) {
+    throw failure(status_code::invalid_argument,
+                  std::string(what) + " " + file + ": " + strerror(errno), hint);
+  };
+  if (!turn.replay_file.empty()) {
+    if (access(turn.replay_file.c_str(), R_OK) != 0)
+      refuse("replaying", turn.replay_file, "name a file that --record has written");
+    return {{"mode", "replay"}, {"file", turn.replay_file}, {"tools", turn.replay_tools}};
+  }
+  if (turn.record_file.empty()) return {};
+  if (access(turn.record_file.c_str(), F_OK) == 0) {
+    errno = EEXIST;
+    refuse("recording to", turn.record_file, "name a file that is not there yet");
+  }
+  const auto directory = std::filesystem::absolute(turn.record_file).parent_path();
+  if (access(directory.c_str(), W_OK | X_OK) != 0)
+    refuse("recording to", turn.record_file, "name a file in a directory that can be written");
+  return {{"mode", "record"}, {"file", turn.record_file}};
+}
+
 void report_failure(output_form form, bool quiet, const error& problem) {
   const auto report = turn_report::make(form, quiet, false);
   report->end(result_object({}, &problem, 0));
@@ -125,11 +147,7 @@ exit_code chat(program& with, turn_options turn, signal_watch& signals) {
     if (prompt.find_first_not_of(" \t\r\n") == std::string::npos)
       throw failure(status_code::invalid_argument, "there is no prompt",
                     "rustic-ai chat \"what to do\", or pipe it in");
-    json::object recorder;
-    if (!turn.record_file.empty()) recorder = {{"mode", "record"}, {"file", turn.record_file}};
-    if (!turn.replay_file.empty())
-      recorder = {{"mode", "replay"}, {"file", turn.replay_file}, {"tools", turn.replay_tools}};
-    with.runtime(recorder);
+    with.runtime(recorder_of(turn));
     split_model(with, turn);
     require_names(with, turn);
     const auto session = session_for(with, turn);
@@ -139,13 +157,22 @@ exit_code chat(program& with, turn_options turn, signal_watch& signals) {
     input.push_back(json::object{{"type", "text"}, {"text", to_utf8(prompt)}});
     const auto code =
         run_turn(with, session, std::move(input), turn, nullptr, *report, signals).code;
-    // An answer that nobody could read is no success.
-    return code == exit_code::done && !report->writable() ? exit_code::turn_failed : code;
-  } catch (const failure& problem) {
-    report_failure(form, turn.quiet, problem.problem());
-    if (problem.problem().code == status_code::invalid_argument) return exit_code::usage;
-    if (problem.problem().message == "terminated") return exit_code::terminated;
-    return exit_code_of(problem.problem());
+    if (report->writable()) return code;
+    // An answer that nobody could read is no success. Text has told why the turn ended.
+    if (code != exit_code::done && form == output_form::text) return code;
+    error problem;
+    problem.message = report->write_problem();
+    problem.hint = "the session keeps the answer: rustic-ai session show " + session;
+    print_error(problem);
+    return code == exit_code::done ? exit_code::turn_failed : code;
+  } catch (const failure& thrown) {
+    auto problem = thrown.problem();
+    auto code = exit_code_of(problem);
+    if (problem.code == status_code::invalid_argument) code = exit_code::usage;
+    if (problem.message == "terminated") code = exit_code::terminated;
+    add_usual_hint(problem, code);
+    report_failure(form, turn.quiet, problem);
+    return code;
   }
 }
 }  // namespace rustic::cli

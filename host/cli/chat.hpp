@@ -11,6 +11,10 @@ namespace rustic::cli {
 // reported in the form that was asked for.
 exit_code chat(program& with, turn_options turn, signal_watch& signals);
 
+// What the recorder is told: a recording, a replay, or nothing. Throws failure(INVALID_ARGUMENT)
+// for a file that cannot be used.
+json::object recorder_of(const turn_options& turn);
+
 // What the command line says, else the configuration, else text.
 output_form output_form_of(program& with, const turn_options& turn);
 

@@ -2,6 +2,7 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/table.hpp"
+#include "host/cli/terminal.hpp"
 #include "host/runtime/config/edit.hpp"
 
 namespace rustic::cli {
@@ -15,9 +16,10 @@ std::filesystem::path file_of(program& with, const std::string& scope) {
   return with.configuration().view().paths.config_dir / "config.toml";
 }
 
-// A value as one line of text: strings bare, the rest as JSON.
+// A value as one line of text: strings bare, numbers as people write them, the rest as JSON.
 std::string shown(const json::value& value) {
-  return value.is_string() ? std::string(value.get_string()) : json::serialize(value);
+  if (value.is_string()) return std::string(value.get_string());
+  return value.is_double() ? config::to_toml(value) : json::serialize(value);
 }
 
 // A table written out as dotted keys.
@@ -79,7 +81,9 @@ exit_code explain(program& with, const arguments& given) {
 
 exit_code validate(program& with, const arguments& given) {
   auto& configuration = with.configuration();
+  with.set_quiet(true);  // the problems are listed below, once
   std::string boot_problem;
+  std::vector<config::problem> missing;
   if (configuration.ok()) {
     try {
       for (const auto& plugin : with.runtime().plugins().list()) {
@@ -91,13 +95,16 @@ exit_code validate(program& with, const arguments& given) {
     } catch (const failure& problem) {
       boot_problem = problem.problem().message;
     }
-    for (const auto& problem : configuration.check_secrets())
-      if (!given.json) std::printf("%s\n", config::to_text(problem).c_str());
+    // The file is right when a key is not there today; the provider cannot be used until it is.
+    missing = configuration.check_secrets();
+    for (auto& one : missing) one.level = config::severity::warning;
   }
   const bool good = configuration.ok() && boot_problem.empty();
+  auto problems = configuration.problems();
+  problems.insert(problems.end(), missing.begin(), missing.end());
   if (given.json) {
     json::array list;
-    for (const auto& problem : configuration.problems())
+    for (const auto& problem : problems)
       list.push_back({{"level", problem.level == config::severity::error ? "error" : "warning"},
                       {"where", config::to_text(problem.where)},
                       {"key", problem.key},
@@ -106,8 +113,8 @@ exit_code validate(program& with, const arguments& given) {
       list.push_back({{"level", "error"}, {"where", ""}, {"key", ""}, {"message", boot_problem}});
     std::printf("%s\n", json::serialize(json::object{{"valid", good}, {"problems", list}}).c_str());
   } else {
-    for (const auto& problem : configuration.problems())
-      std::printf("%s\n", config::to_text(problem).c_str());
+    for (const auto& problem : problems)
+      std::printf("%s\n", visible(config::to_text(problem)).c_str());
     if (!boot_problem.empty()) std::printf("error: %s\n", boot_problem.c_str());
     if (good) std::puts("The configuration is valid.");
   }

@@ -102,18 +102,8 @@ exit_code demo(program& with, signal_watch& signals) {
     const auto report = turn_report::make(output_form::text, false, color);
     auto call = runtime.start("rustic.agent/default", "turn", body, context);
     std::optional<int> signal;
-    bool in_line = false;
     while (!call->finished()) {
-      while (auto event = call->try_next()) {
-        // In a pipe the report keeps the model's texts together; here they are told apart.
-        if (event->kind == RAI_EVENT_JSON && in_line && isatty(STDOUT_FILENO) == 0) {
-          std::puts("");
-          std::fflush(stdout);
-          in_line = false;
-        }
-        if (event->kind == RAI_EVENT_TEXT) in_line = !event->text.ends_with('\n');
-        report->event(*event);
-      }
+      while (auto event = call->try_next()) report->event(*event);
       if (call->finished()) break;
       wait_readable(call->descriptor(), signals.descriptor());
       if ((signal = signals.take())) call->cancel();

@@ -43,9 +43,12 @@ exit_code agents_list(program& with, const arguments& given) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& value : array_or_empty(found, "agents")) {
     const auto& agent = value.as_object();
-    rows.push_back(
-        {std::string(text_or(agent, "name")), std::string(text_or(agent, "provider", "-")),
-         std::string(text_or(agent, "model", "-")), std::string(text_or(agent, "description"))});
+    const auto or_dash = [&](std::string_view key) {
+      const auto text = text_or(agent, key);
+      return std::string(text.empty() ? "-" : text);
+    };
+    rows.push_back({std::string(text_or(agent, "name")), or_dash("provider"), or_dash("model"),
+                    std::string(text_or(agent, "description"))});
   }
   std::fputs(to_table({"NAME", "PROVIDER", "MODEL", "ABOUT"}, rows, terminal_width()).c_str(),
              stdout);

@@ -13,6 +13,7 @@
 #include "host/cli/program.hpp"
 #include "host/cli/repl.hpp"
 #include "host/cli/signals.hpp"
+#include "host/cli/standard_streams.hpp"
 
 namespace {
 using namespace rustic;
@@ -91,9 +92,35 @@ output_form form_of(int count, char** words) {
   }
   return output_form::text;
 }
+
+// Commands that wait for signals themselves; the others end by them.
+bool watches_signals(const arguments& given) {
+  switch (given.what) {
+    case command::repl:
+    case command::session_resume:
+    case command::chat:
+    case command::demo:
+    case command::session_delete:
+    case command::models:
+    case command::doctor:
+      return true;
+    default:
+      return false;
+  }
+}
+
+int run_to_the_end(int count, char** words);
 }  // namespace
 
 int main(int count, char** words) {
+  fill_closed_streams();
+  const int status = run_to_the_end(count, words);
+  const bool written = finish_standard_output();
+  return status == 0 && !written ? static_cast<int>(exit_code::turn_failed) : status;
+}
+
+namespace {
+int run_to_the_end(int count, char** words) {
   if (count == 2 && std::strcmp(words[1], "--version") == 0) {
     std::puts(version_text().c_str());
     return 0;
@@ -109,7 +136,9 @@ int main(int count, char** words) {
     if (form != output_form::text) {
       error problem;
       problem.code = status_code::invalid_argument;
+      constexpr std::string_view name = "rustic-ai: ";  // who says so is for people
       problem.message = given.text.substr(0, given.text.find('\n'));
+      if (problem.message.starts_with(name)) problem.message.erase(0, name.size());
       problem.hint = "see: rustic-ai --help";
       report_failure(form, true, problem);
     } else {
@@ -120,10 +149,12 @@ int main(int count, char** words) {
   const auto form = given.value->turn.output.value_or(output_form::text);
   try {
     signal_watch signals;
+    if (!watches_signals(*given.value)) signals.let_through();
     program with(given.value->global);
     return static_cast<int>(run(with, *given.value, signals));
   } catch (...) {
-    const auto problem = current_error();
+    auto problem = current_error();
+    add_usual_hint(problem, exit_code_of(problem));
     if (given.value->what == command::chat) {
       report_failure(form, true, problem);
     } else {
@@ -139,3 +170,4 @@ int main(int count, char** words) {
     return static_cast<int>(exit_code_of(problem));
   }
 }
+}  // namespace

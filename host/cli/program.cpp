@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "host/cli/arguments.hpp"
+#include "host/cli/terminal.hpp"
 #include "host/runtime/config/secret.hpp"
 #include "host/runtime/from_config.hpp"
 
@@ -14,9 +16,15 @@ namespace rustic::cli {
 program::program(global_options global) : global_(std::move(global)) {
   if (!global_.directory.empty() && chdir(global_.directory.c_str()) != 0)
     throw failure(status_code::invalid_argument,
-                  "changing into " + global_.directory + ": " + strerror(errno));
-  around_ = config::surroundings_of_process();
+                  "changing into " + global_.directory + ": " + strerror(errno),
+                  "name a directory that is there");
   std::error_code problem;
+  (void)std::filesystem::current_path(problem);
+  if (problem)  // tools would work in some other place
+    throw failure(status_code::invalid_argument,
+                  "finding the working directory: " + problem.message(),
+                  "change into a directory that is there, or name one with -C");
+  around_ = config::surroundings_of_process();
   executable_ = std::filesystem::read_symlink("/proc/self/exe", problem);
 }
 
@@ -36,7 +44,11 @@ config::configuration& program::configuration() {
 }
 
 void program::notice(const std::string& text) const {
-  if (!quiet_) std::fprintf(stderr, "rustic-ai: %s\n", text.c_str());
+  if (!quiet_) std::fprintf(stderr, "rustic-ai: %s\n", visible(text).c_str());
+}
+
+void program::log(int level, std::string_view text, rai_call call) {
+  if (logs(level)) log_->write(level, "program", call, text);
 }
 
 void program::require_valid_configuration() {
@@ -72,6 +84,10 @@ runtime::runtime& program::runtime(const json::object& recorder) {
                         : runtime::program_log::format::pretty;
   log_ = std::make_unique<runtime::program_log>(file, runtime::log_level_from(level_name), form);
   log_->copy_to_terminal(global_.verbose > 0);
+  if (!global_.log_file.empty() && !log_->open())
+    throw failure(status_code::invalid_argument,
+                  "writing the log to " + file.string() + ": " + log_->problem(),
+                  "name another --log-file");
 
   auto options = this->options();
   options.recorder = recorder;
@@ -94,6 +110,8 @@ runtime::runtime& program::runtime(const json::object& recorder) {
   };
   runtime_ = std::make_unique<runtime::runtime>(std::move(options));
   log_->attach(&runtime_->kernel());
+  this->log(RAI_LOG_INFO, version_text() + " in " + workspace().string());
+  for (const auto& read : configuration().files()) this->log(RAI_LOG_INFO, "read " + read.string());
   for (const auto& warning : runtime_->warnings()) notice(warning);
   return *runtime_;
 }
@@ -123,8 +141,14 @@ json::object error_object(const error& problem) {
   return out;
 }
 
+void add_usual_hint(error& problem, exit_code code) {
+  if (problem.hint.empty() && code == exit_code::configuration)
+    problem.hint = "rustic-ai doctor looks for what is wrong";
+}
+
 void print_error(const error& problem) {
-  std::fprintf(stderr, "rustic-ai: %s\n", problem.message.c_str());
-  if (!problem.hint.empty()) std::fprintf(stderr, "  %s\n", problem.hint.c_str());
+  // Messages quote servers, files and plugins.
+  std::fprintf(stderr, "rustic-ai: %s\n", visible(problem.message).c_str());
+  if (!problem.hint.empty()) std::fprintf(stderr, "  %s\n", visible(problem.hint).c_str());
 }
 }  // namespace rustic::cli

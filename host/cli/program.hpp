@@ -6,6 +6,7 @@
 #include <rustic/json.hpp>
 #include <string>
 
+#include "host/cli/exit_code.hpp"
 #include "host/cli/turn_options.hpp"
 #include "host/runtime/config/configuration.hpp"
 #include "host/runtime/program_log.hpp"
@@ -41,6 +42,9 @@ class program {
   json::object context(const turn_options& turn, bool interactive);
   // For a line on standard error that is no error.
   void notice(const std::string& text) const;
+  // For the log, once the runtime is there. Never what was said or what a tool was given.
+  bool logs(int level) const noexcept { return log_ && log_->wants(level); }
+  void log(int level, std::string_view text, rai_call call = 0);
   void set_quiet(bool quiet) noexcept { quiet_ = quiet; }
 
  private:
@@ -55,6 +59,8 @@ class program {
 
 // {"code", "message", "hint"} for those who read JSON.
 json::object error_object(const error& problem);
+// What to do about a configuration that does not work, for an error that does not say it itself.
+void add_usual_hint(error& problem, exit_code code);
 // "rustic-ai: MESSAGE" and "  HINT" on standard error.
 void print_error(const error& problem);
 }  // namespace rustic::cli

@@ -467,11 +467,7 @@ std::optional<exit_code> offer_demo(program& with, signal_watch& signals) {
 exit_code repl(program& with, turn_options turn, signal_watch& signals) {
   if (isatty(STDIN_FILENO) == 0 || isatty(STDOUT_FILENO) == 0)
     return chat(with, std::move(turn), signals);
-  json::object recorder;
-  if (!turn.record_file.empty()) recorder = {{"mode", "record"}, {"file", turn.record_file}};
-  if (!turn.replay_file.empty())
-    recorder = {{"mode", "replay"}, {"file", turn.replay_file}, {"tools", turn.replay_tools}};
-  with.runtime(recorder);
+  with.runtime(recorder_of(turn));
   split_model(with, turn);
   if (with.runtime().settings().providers.empty())
     if (const auto left = offer_demo(with, signals)) return *left;

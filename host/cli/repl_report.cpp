@@ -25,7 +25,7 @@ std::string summary(const json::value* arguments) {
       out += one_visible_line(*text, 60);
     else
       out += json::serialize(value);
-    if (out.size() > shown_argument_bytes_max) break;
+    if (out.size() > shown_argument_columns_max) break;
   }
   return out;
 }

@@ -9,17 +9,20 @@
 
 #include "host/cli/commands.hpp"
 #include "host/cli/table.hpp"
+#include "host/cli/terminal.hpp"
 
 namespace rustic::cli {
 namespace {
 constexpr std::string_view conversation = "rustic.conversation/default";
 
-std::string local_time(std::int64_t unix_ms) {
+constexpr std::size_t narrow_columns = 90;  // then the title would have no room
+
+std::string local_time(std::int64_t unix_ms, bool with_year) {
   const auto seconds = static_cast<std::time_t>(unix_ms / 1000);
   std::tm parts{};
   localtime_r(&seconds, &parts);
   char text[32];
-  std::strftime(text, sizeof(text), "%Y-%m-%d %H:%M", &parts);
+  std::strftime(text, sizeof(text), with_year ? "%Y-%m-%d %H:%M" : "%m-%d %H:%M", &parts);
   return text;
 }
 
@@ -38,15 +41,21 @@ exit_code list(program& with, const arguments& given) {
                         : "There are no sessions of this directory; -a lists all.");
     return exit_code::done;
   }
+  const auto width = terminal_width();
+  const bool narrow = width > 0 && width < narrow_columns;
+  std::vector<std::string> heading{"ID", "CHANGED"};
+  if (!narrow) heading.emplace_back("MESSAGES");
+  heading.emplace_back("TITLE");
   std::vector<std::vector<std::string>> rows;
   for (const auto& value : sessions) {
     const auto& session = value.as_object();
-    rows.push_back(
-        {std::string(text_or(session, "id")), local_time(int_or(session, "updated_at_ms")),
-         std::to_string(int_or(session, "message_count")), std::string(text_or(session, "title"))});
+    auto& row = rows.emplace_back();
+    row.emplace_back(text_or(session, "id"));
+    row.push_back(local_time(int_or(session, "updated_at_ms"), !narrow));
+    if (!narrow) row.push_back(std::to_string(int_or(session, "message_count")));
+    row.emplace_back(text_or(session, "title"));
   }
-  std::fputs(to_table({"ID", "CHANGED", "MESSAGES", "TITLE"}, rows, terminal_width()).c_str(),
-             stdout);
+  std::fputs(to_table(heading, rows, width).c_str(), stdout);
   return exit_code::done;
 }
 
@@ -61,9 +70,15 @@ exit_code show(program& with, const arguments& given) {
   }
   auto call =
       with.runtime().start(conversation, "export", {{"id", given.subject}, {"format", "markdown"}});
-  while (auto event = call->next())
-    if (event->kind == RAI_EVENT_TEXT)
-      std::fwrite(event->text.data(), 1, event->text.size(), stdout);
+  const bool to_terminal = isatty(STDOUT_FILENO) != 0;
+  safe_text filter;
+  while (auto event = call->next()) {
+    if (event->kind != RAI_EVENT_TEXT) continue;
+    const auto text = to_terminal ? filter.pass(event->text) : event->text;
+    if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size()) continue;
+    call->cancel();  // main tells of it
+    return exit_code::turn_failed;
+  }
   (void)call->result().object();
   return exit_code::done;
 }
@@ -79,6 +94,7 @@ exit_code export_session(program& with, const arguments& given) {
   auto call = with.runtime().start(conversation, "export",
                                    {{"id", given.subject}, {"format", given.format}});
   bool good = true;
+  int problem = 0;
   while (auto event = call->next()) {
     if (event->kind != RAI_EVENT_TEXT) continue;
     std::string_view text = event->text;
@@ -86,12 +102,17 @@ exit_code export_session(program& with, const arguments& given) {
       const auto done = write(file, text.data(), text.size());
       if (done < 0 && errno == EINTR) continue;
       good = done >= 0;
+      if (!good) problem = errno;
       if (good) text.remove_prefix(static_cast<std::size_t>(done));
     }
     if (!good) call->cancel();
   }
-  const int problem = errno;
-  if (file != STDOUT_FILENO && close(file) != 0) good = false;
+  if (file != STDOUT_FILENO && close(file) != 0 && good) {
+    good = false;
+    problem = errno;
+  }
+  // A piece of an export would be taken for a whole one, and stand in the way of the next.
+  if (!good && !given.file.empty()) unlink(given.file.c_str());
   if (!good)
     throw failure(status_code::unavailable,
                   "writing the export to " + (given.file.empty() ? "standard output" : given.file) +
@@ -114,7 +135,7 @@ exit_code remove(program& with, const arguments& given, signal_watch& signals) {
       throw failure(status_code::invalid_argument,
                     "deleting session " + id + ": nobody can be asked", "add --force");
     std::fprintf(stderr, "Delete session %s (%s)? [y/N] ", id.c_str(),
-                 std::string(text_or(session, "title", "no title")).c_str());
+                 one_visible_line(text_or(session, "title", "no title"), 200).c_str());
     wait_readable(STDIN_FILENO, signals.descriptor());
     if (signals.take()) {
       std::fputs("\n", stderr);

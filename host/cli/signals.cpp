@@ -44,6 +44,10 @@ signal_watch::signal_watch() {
 signal_watch::~signal_watch() {
   if (descriptor_ >= 0) close(descriptor_);
   if (terminal_descriptor_ >= 0) close(terminal_descriptor_);
+  let_through();
+}
+
+void signal_watch::let_through() noexcept {
   const auto set = watched();
   const auto of_terminal = watched_of_terminal();
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);

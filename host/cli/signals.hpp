@@ -17,6 +17,9 @@ class signal_watch {
   signal_watch(const signal_watch&) = delete;
   signal_watch& operator=(const signal_watch&) = delete;
 
+  // From now on the signals do what they do by default: for work that nothing has to follow.
+  void let_through() noexcept;
+
   int descriptor() const noexcept { return descriptor_; }
   // The number of a signal that came, if one did.
   std::optional<int> take();

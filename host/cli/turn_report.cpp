@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <utility>
 
 #include "host/cli/limits.hpp"
@@ -15,14 +16,6 @@ namespace rustic::cli {
 namespace {
 
 constexpr int schema_version = 1;
-
-std::string one_line(std::string_view text, std::size_t bytes_max) {
-  std::string out(cut_utf8(text, bytes_max));
-  if (out.size() < text.size()) out += "...";
-  for (auto& c : out)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  return out;
-}
 
 class text_report final : public turn_report {
  public:
@@ -36,12 +29,15 @@ class text_report final : public turn_report {
 
   void event(const runtime::call_event& event) override {
     if (event.kind == RAI_EVENT_TEXT && !event.text.empty()) {
-      if (!at_the_end_) say(terminal_ ? visible(event.text) : event.text);
+      if (!at_the_end_) say(terminal_ ? filter_.pass(event.text) : event.text);
     } else if (event.kind == RAI_EVENT_RESTART && !at_line_start_) {
       say("\n");
-    } else if (event.kind == RAI_EVENT_JSON && !quiet_) {
+    } else if (event.kind == RAI_EVENT_JSON) {
       try {
-        note(parse_object(event.text));
+        const auto told = parse_object(event.text);
+        // What the model says in one round and in the next are two paragraphs, also in a pipe.
+        if (text_or(told, "type") == "round" && !at_line_start_) say("\n");
+        if (!quiet_) note(told);
       } catch (const failure&) {
       }
     }
@@ -51,7 +47,10 @@ class text_report final : public turn_report {
     if (!at_line_start_) write("\n");
     const auto* problem = find(result, "error");
     if (!problem) {
-      if (at_the_end_) write(std::string(text_or(result, "text")) + "\n");
+      if (at_the_end_) {
+        const std::string answer(text_or(result, "text"));
+        write((terminal_ ? visible(answer) : answer) + "\n");
+      }
       if (const auto limit = text_or(result, "limit"); !limit.empty())
         std::fprintf(stderr, "rustic-ai: stopped: the limit %s was reached\n",
                      std::string(limit).c_str());
@@ -67,6 +66,7 @@ class text_report final : public turn_report {
 
  private:
   void say(std::string_view text) {
+    if (text.empty()) return;
     write(text);
     at_line_start_ = text.back() == '\n';
   }
@@ -83,24 +83,26 @@ class text_report final : public turn_report {
     const auto type = text_or(event, "type");
     if (type == "tool_call") {
       const auto* arguments = find(event, "arguments");
-      status("> " + one_line(text_or(event, "name"), 64) + " " +
-             (arguments ? one_line(json::serialize(*arguments), shown_argument_bytes_max) : ""));
+      status("> " + one_visible_line(text_or(event, "name"), 64) + " " +
+             (arguments ? one_visible_line(json::serialize(*arguments), shown_argument_columns_max)
+                        : ""));
     } else if (type == "tool_result") {
       const bool success = bool_or(event, "success");
       const auto text = success ? text_or(event, "output") : text_or(event, "error");
       status(std::string(success ? "  ok " : "  failed ") +
-             one_line(text, shown_argument_bytes_max));
+             one_visible_line(text, shown_argument_columns_max));
     } else if (type == "warning" || type == "notice") {
-      status("! " + one_line(text_or(event, "message"), 500));
+      status("! " + one_visible_line(text_or(event, "message"), shown_notice_columns_max));
     } else if (type == "truncated") {
       status("! " + std::to_string(int_or(event, "dropped")) +
              " older messages are left out of the model's view");
     } else if (type == "permission" && text_or(event, "decision") == "deny") {
-      status("! denied: " + one_line(text_or(event, "reason"), 500));
+      status("! denied: " + one_visible_line(text_or(event, "reason"), shown_notice_columns_max));
     }
   }
 
   const bool quiet_, color_, terminal_;
+  safe_text filter_;
   bool at_line_start_ = true;
   bool at_the_end_ = false;
 };
@@ -177,12 +179,18 @@ std::unique_ptr<turn_report> turn_report::make(output_form form, bool quiet, boo
 }
 
 void turn_report::write(std::string_view text) {
-  while (!text.empty() && writable_) {
+  while (!text.empty() && writable()) {
     const auto done = ::write(STDOUT_FILENO, text.data(), text.size());
     if (done < 0 && errno == EINTR) continue;
-    if (done < 0) writable_ = false;
+    if (done < 0) write_error_ = errno;
     if (done > 0) text.remove_prefix(static_cast<std::size_t>(done));
   }
+}
+
+std::string turn_report::write_problem() const {
+  if (writable()) return {};
+  if (write_error_ == EPIPE) return "standard output was closed before the answer ended";
+  return std::string("writing to standard output: ") + strerror(write_error_);
 }
 
 json::object result_object(const json::object& turn, const error* problem,

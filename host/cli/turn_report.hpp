@@ -24,13 +24,15 @@ class turn_report {
   virtual void end(const json::object& result) = 0;
 
   // False once standard output cannot be written any more.
-  bool writable() const noexcept { return writable_; }
+  bool writable() const noexcept { return write_error_ == 0; }
+  // Why not, for a person; empty while it can.
+  std::string write_problem() const;
 
  protected:
   void write(std::string_view text);
 
  private:
-  bool writable_ = true;
+  int write_error_ = 0;
 };
 
 // The result object for a turn that was carried out, or that failed with `problem`.

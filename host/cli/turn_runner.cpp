@@ -52,6 +52,34 @@ json::object partial_turn(const error& problem) {
   const auto& late = object_or_empty(object_or_empty(*details, "late_body"), "details");
   return object_or_empty(late, "turn");
 }
+// Who called what and how it went; not what was said.
+void log_event(program& with, rai_call call, const runtime::call_event& event) {
+  if (!with.logs(RAI_LOG_DEBUG)) return;
+  if (event.kind == RAI_EVENT_USAGE)
+    return with.log(RAI_LOG_DEBUG, "request used " + event.text, call);
+  if (event.kind != RAI_EVENT_JSON) return;
+  try {
+    const auto told = parse_object(event.text);
+    const auto type = text_or(told, "type");
+    const auto tool = std::string(text_or(told, "name")) + " " + std::string(text_or(told, "id"));
+    if (type == "round")
+      with.log(RAI_LOG_DEBUG, "round " + std::to_string(int_or(told, "round")), call);
+    else if (type == "tool_call")
+      with.log(RAI_LOG_DEBUG, "tool " + tool + " begins", call);
+    else if (type == "tool_result")
+      with.log(RAI_LOG_DEBUG,
+               "tool " + tool +
+                   (bool_or(told, "success") ? " succeeded after " : " failed after ") +
+                   std::to_string(int_or(told, "duration_ms")) + " ms",
+               call);
+    else if (type == "permission")
+      with.log(RAI_LOG_DEBUG,
+               "permission for " + tool + ": " + std::string(text_or(told, "decision")), call);
+    else if (type == "notice" || type == "warning")
+      with.log(RAI_LOG_INFO, text_or(told, "message"), call);
+  } catch (const failure&) {  // a plugin's event that is no JSON
+  }
+}
 }  // namespace
 
 void split_model(program& with, turn_options& turn) {
@@ -98,6 +126,7 @@ turn_end run_turn(program& with, const std::string& session, json::array input,
   context["session"] = session;
   auto call = with.runtime().start("rustic.agent/default", "turn", body, context);
 
+  with.log(RAI_LOG_INFO, "turn of session " + session + " begins", call->id());
   int signal = 0;
   std::string text;
   const auto show_events = [&] {
@@ -107,6 +136,7 @@ turn_end run_turn(program& with, const std::string& session, json::array input,
       if (event->kind == RAI_EVENT_JSON &&
           event->text.find("\"type\":\"round\"") != std::string::npos)
         text.clear();
+      log_event(with, call->id(), *event);
       report.event(*event);
     }
   };
@@ -169,15 +199,21 @@ turn_end run_turn(program& with, const std::string& session, json::array input,
       problem = std::move(said);
     }
     out.code = exit_code_of(*problem);
+    // Cancelled, and not by a person: something below gave up.
+    if (problem->code == status_code::cancelled) out.code = exit_code::turn_failed;
     if (signal != 0) out.code = signal == SIGINT ? exit_code::interrupted : exit_code::terminated;
     if (!report.writable()) {
       out.code = exit_code::turn_failed;
-      problem->message = "standard output was closed before the answer ended";
+      problem->message = report.write_problem();
       problem->hint = "the session keeps what had come; go on with: rustic-ai -c";
     }
   }
   if (text_or(done, "session").empty()) done["session"] = session;
   if (text_or(done, "text").empty() && problem) done["text"] = to_utf8(text);
+  if (problem) add_usual_hint(*problem, out.code);
+  with.log(problem && signal == 0 ? RAI_LOG_WARN : RAI_LOG_INFO,
+           "turn of session " + session + " ended after " + std::to_string(duration_ms) + " ms" +
+               (problem ? ": " + problem->message : ""));
   out.result = result_object(done, problem ? &*problem : nullptr, duration_ms);
   report.end(out.result);
   return out;

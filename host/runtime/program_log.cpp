@@ -101,6 +101,32 @@ std::string program_log::line(int level, std::string_view plugin, rai_call call,
   return out + " " + message;
 }
 
+void program_log::open_locked() {
+  if (sink_) return;
+  std::error_code ignored;
+  std::filesystem::create_directories(file_.parent_path(), ignored);
+  const auto before = umask(077);
+  try {
+    sink_ = std::make_unique<sink>(file_);
+  } catch (...) {
+    umask(before);
+    throw;
+  }
+  umask(before);
+  sink_->file_sink.set_pattern("%v");
+}
+
+bool program_log::open() {
+  std::scoped_lock lock(mutex_);
+  try {
+    open_locked();
+  } catch (const std::exception& problem) {
+    failed_ = true;
+    problem_ = problem.what();
+  }
+  return !failed_;
+}
+
 void program_log::write(int level, std::string_view plugin, rai_call call, std::string_view text) {
   if (level < level_) return;
   std::scoped_lock lock(mutex_);
@@ -108,19 +134,7 @@ void program_log::write(int level, std::string_view plugin, rai_call call, std::
   if (terminal_) std::fprintf(stderr, "%s\n", text_line.c_str());
   if (failed_ || file_.empty()) return;
   try {
-    if (!sink_) {
-      std::error_code ignored;
-      std::filesystem::create_directories(file_.parent_path(), ignored);
-      const auto before = umask(077);
-      try {
-        sink_ = std::make_unique<sink>(file_);
-      } catch (...) {
-        umask(before);
-        throw;
-      }
-      umask(before);
-      sink_->file_sink.set_pattern("%v");
-    }
+    open_locked();
     sink_->file_sink.log(spdlog::details::log_msg("", spdlog::level::info, text_line));
     sink_->file_sink.flush();
   } catch (const std::exception& problem) {

@@ -33,10 +33,14 @@ class program_log {
   void attach(kernel::kernel* owner);
   // Copies lines to standard error too.
   void copy_to_terminal(bool yes);
+  bool wants(int level) const noexcept { return level >= level_; }
+  // Opens the file now and not with the first line. False: it cannot be written, see problem().
+  bool open();
   std::string problem() const;
 
  private:
   struct sink;
+  void open_locked();
   std::string line(int level, std::string_view plugin, rai_call call, std::string_view text);
 
   const std::filesystem::path file_;

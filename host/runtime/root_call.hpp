@@ -42,6 +42,8 @@ class root_call {
   // The next event if there is one now.
   std::optional<call_event> try_next();
   bool finished() const;
+  // For the log. The kernel forgets it with the finish.
+  rai_call id() const noexcept { return id_; }
   // Readable while there is an event or the finish; for poll(2). Owned by this object.
   int descriptor() const noexcept { return wake_; }
 

@@ -1,6 +1,7 @@
 // tests/e2e/cli_commands_test.cpp - the commands around a chat: sessions, configuration, plugins,
 // lists, help, completion.
 #include <doctest/doctest.h>
+#include <signal.h>
 
 #include <fstream>
 
@@ -277,4 +278,96 @@ TEST_CASE("the demo needs no key, no server and no home") {
   const auto end = succeeded(w, {"demo"});
   CHECK(contains(end.out, "recording"));
   CHECK(w.server.requests().empty());
+}
+
+TEST_CASE("what cannot be written is no success") {
+  world w({always(fakes::step::saying("ok"))});
+  REQUIRE(w.chat({"Hi"}).status == 0);
+  w.environment["RUSTIC_AI"] = RUSTIC_AI;
+  const auto shell = [&](const std::string& script) {
+    launch how;
+    how.program = "/bin/sh";
+    how.arguments = {"-c", script};
+    return run(w, how);
+  };
+  for (const std::string command :
+       {"--version", "--help", "session list", "tools list -o json", "config show", "plugin list",
+        "completion bash", "chat Hi", "chat -o json Hi", "chat -o stream-json Hi"}) {
+    CAPTURE(command);
+    const auto end = shell("\"$RUSTIC_AI\" " + command + " >/dev/full");
+    CHECK(end.status == 1);
+    CHECK(contains(end.err, "writing to standard output"));
+  }
+  // Nobody there is no success either, and the database is not written into instead.
+  for (const std::string closed : {">&-", ">&- 2>&-", "<&- >&- 2>&-"}) {
+    CAPTURE(closed);
+    CHECK(shell("\"$RUSTIC_AI\" chat Hi " + closed).status == 1);
+  }
+  CHECK(contains(succeeded(w, {"session", "list"}).out, "Hi"));
+}
+
+TEST_CASE("Ctrl-C ends a command whose output nobody takes") {
+  world w({always(fakes::step::saying(std::string(400'000, 'x')))});
+  const auto id = std::string(text_or(w.chat({"-o", "json", "Hi"}).object(), "session_id"));
+  launch how;
+  how.arguments = {"session", "export", id};
+  cli_process process(w, how);
+  // It has filled the pipe and waits.
+  CHECK(eventually([&] {
+    std::ifstream in("/proc/" + std::to_string(process.id()) + "/wchan");
+    std::string where;
+    in >> where;
+    return contains(where, "pipe");
+  }));
+  process.signal(SIGINT);
+  CHECK(process.wait().status == 128 + SIGINT);
+}
+
+TEST_CASE("a project is trusted from anywhere, as the message says") {
+  world w;
+  w.write(w.work() / ".rustic-ai/config.toml", "[log]\nlevel = \"debug\"\n");
+  const auto told = run(w, {"config", "validate"}).out;
+  CHECK(contains(told, "rustic-ai trust " + w.work().string()));
+  succeeded(w, {"-C", "/", "trust", w.work().string()});
+  CHECK(succeeded(w, {"config", "get", "log.level"}).out == "debug\n");
+  succeeded(w, {"untrust", w.work().string()});
+  CHECK(succeeded(w, {"config", "get", "log.level"}).out == "warn\n");
+}
+
+TEST_CASE("numbers are written as they were given") {
+  world w;
+  succeeded(w, {"config", "set", "agents.a.temperature", "0.2"});
+  CHECK(!w.files_with("temperature = 0.2\n").empty());
+  CHECK(succeeded(w, {"config", "get", "agents.a.temperature"}).out == "0.2\n");
+}
+
+TEST_CASE("the log tells of a turn with trace ids, and a file that cannot be written is told") {
+  world w({fakes::step::calling("files_list", "{}"), always(fakes::step::saying("ok"))});
+  const auto file = w.work() / "run.log";
+  REQUIRE(w.chat({"--log-level", "debug", "--log-format", "json", "--log-file", file.string(),
+                  "Private words"})
+              .status == 0);
+  std::ifstream in(file);
+  std::string line, all;
+  bool traced = false;
+  while (std::getline(in, line)) {
+    traced = traced || parse_object(line).contains("trace_id");
+    all += line + "\n";
+  }
+  CHECK(traced);
+  for (const auto* part : {"turn of session", "round 2", "files_list", "succeeded after", "ended"})
+    CHECK(contains(all, part));
+  CHECK(!contains(all, "Private words"));
+  CHECK(contains(w.chat({"-v", "-q", "Hi"}).err, "turn of session"));
+  failed(w, {"chat", "--log-file", "/proc/no/such.log", "Hi"}, 2);
+}
+
+TEST_CASE("a recording that cannot be used is told before anything is done") {
+  world w({always(fakes::step::saying("ok"))});
+  failed(w, {"chat", "--replay", "missing.jsonl", "Hi"}, 2);
+  failed(w, {"chat", "--record", "no/such/run.jsonl", "Hi"}, 2);
+  w.write(w.work() / "there", "x");
+  failed(w, {"chat", "--record", "there", "Hi"}, 2);
+  CHECK(w.server.requests().empty());
+  CHECK(fs::is_empty(w.home()));
 }

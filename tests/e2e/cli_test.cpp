@@ -496,3 +496,12 @@ TEST_CASE("no key reaches a tool, the log, the database or a recording") {
   REQUIRE(!w.server.requests().empty());  // the server does get it
   CHECK(w.server.requests()[0].header("authorization") == std::string("Bearer ") + planted_key);
 }
+
+TEST_CASE("what the model says in one round and in the next are two lines, in a pipe too") {
+  auto first = fakes::step::calling("files_list", "{}");
+  first.text = {"I look."};
+  world w({first, fakes::step::saying("Nothing there.")});
+  const auto end = w.chat({"What is here?"});
+  CHECK(end.status == 0);
+  CHECK(end.out == "I look.\nNothing there.\n");
+}

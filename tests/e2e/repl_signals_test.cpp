@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include <cstring>
+#include <sstream>
 
 #include "repl_world.hpp"
 
@@ -25,8 +26,9 @@ int running(const std::string& text) {
   int count = 0;
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     std::ifstream file(entry.path() / "cmdline", std::ios::binary);
-    const std::string words((std::istreambuf_iterator<char>(file)), {});
-    if (has(words, text)) ++count;
+    std::ostringstream words;  // fails, and does not throw, when the process ends meanwhile
+    words << file.rdbuf();
+    if (has(words.str(), text)) ++count;
   }
   return count;
 }

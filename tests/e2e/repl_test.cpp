@@ -313,3 +313,36 @@ TEST_CASE("the output of a tool cannot control the terminal") {
   CHECK(!has(t.raw().substr(from), "\x1b[31m"));
   CHECK(!has(t.raw().substr(from), "\xC2\x9b"));
 }
+
+TEST_CASE("session show on a terminal obeys no escape sequence") {
+  repl_world w({step::saying("answer \x1b]0;title\x07 \x1b[2J end")});
+  auto& t = w.at_prompt();
+  t.send("go\r");
+  REQUIRE(t.wait_for(" end") != npos);
+  t.send(std::string(ctrl_d));
+  const auto at = t.wait_for("rustic-ai -r ");
+  REQUIRE(t.wait_for(" goes on", at) != npos);
+  const auto id = t.raw().substr(at, t.raw().find(' ', at) - at);
+  CHECK(t.wait_exit() == 0);
+  w.with.words = {RUSTIC_AI, "session", "show", id};
+  auto& shown = w.start();
+  REQUIRE(shown.wait_for("end") != npos);
+  CHECK(!has(shown.raw(), "\x1b]0;"));
+  CHECK(!has(shown.raw(), "\x1b[2J"));
+}
+
+TEST_CASE("wide characters are edited in the middle of a line that has several rows") {
+  repl_world w({step::saying("Fine.")});
+  w.with.columns = 20;
+  auto& t = w.at_prompt();
+  t.send("漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字");
+  REQUIRE(t.wait_until([&] { return t.shows("字漢字漢字漢字漢字漢"); }));  // the second row
+  for (int i = 0; i < 3; ++i) t.send("\x1b[D");
+  t.send("\x7f");
+  t.send("\x01X");
+  t.send("\x05Z");
+  REQUIRE(t.wait_until([&] { return t.shows("漢字漢字漢字漢字字漢") && t.shows("字Z"); }));
+  t.send("\r");
+  REQUIRE(t.wait_for("Fine.") != npos);
+  CHECK(has(w.server.requests()[0].body, "X漢字漢字漢字漢字漢字漢字漢字漢字字漢字Z"));
+}
