@@ -1,6 +1,7 @@
 #include "request_head.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <string_view>
 
 #include "limits.hpp"
@@ -35,6 +36,12 @@ bool same_name(std::string_view a, std::string_view lower_case) {
 constexpr std::string_view reserved[] = {
     "connection", "content-length", "expect",  "keep-alive",       "proxy-authorization",
     "te",         "trailer",        "upgrade", "proxy-connection", "transfer-encoding"};
+
+// All that another origin gets to see of a request that it is not the target of: any other header
+// may hold a key, whatever its name.
+constexpr std::string_view for_any_origin[] = {
+    "accept",           "accept-encoding", "accept-language", "content-encoding",
+    "content-language", "content-type",    "user-agent"};
 
 bool has_header(const http_request& request, std::string_view lower_case_name) {
   return std::any_of(request.headers.begin(), request.headers.end(),
@@ -146,8 +153,9 @@ void follow_redirect(http_request& request, int status, const url& from, const u
          same_name(header.name, "content-language"))) {
       return true;
     }
-    return cross_origin && (header.secret || same_name(header.name, "authorization") ||
-                            same_name(header.name, "cookie") || same_name(header.name, "host"));
+    return cross_origin &&
+           (header.secret || std::none_of(std::begin(for_any_origin), std::end(for_any_origin),
+                                          [&](auto name) { return same_name(header.name, name); }));
   });
 }
 
