@@ -182,6 +182,9 @@ class known_secrets {
     if (std::find(values_.begin(), values_.end(), value) != values_.end()) return;
     if (values_.size() >= hidden_secrets_max) values_.erase(values_.begin());
     values_.push_back(value);
+    // As text inside of JSON writes it.
+    const auto quoted = json::serialize(json::value(to_utf8(value)));
+    if (quoted.size() > value.size() + 2) values_.push_back(quoted.substr(1, quoted.size() - 2));
   }
 
   // Each as so many 'x': what is split elsewhere stays split there.

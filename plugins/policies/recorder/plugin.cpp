@@ -104,10 +104,16 @@ class plugin {
 
   static task<std::string> replay(context& ctx, const recording& source, std::string key) {
     const auto* one = source.find(key);
+    if (!one && source.torn())
+      throw failure(status_code::data_loss,
+                    "replaying: the recording ends in the middle of a line and has no " + key,
+                    "the recorded run was killed, or the file was cut: replay a whole copy");
     if (!one)
-      throw failure(status_code::failed_precondition,
-                    "replaying: the recording has no " + key + ", so this run goes another way",
-                    "replay with the agent, the provider and the prompts of the recorded run");
+      throw failure(
+          status_code::failed_precondition,
+          "replaying: the recording has no " + key + ", so this run goes another way",
+          "replay with the agent, the provider and the prompts of the recorded run, and the "
+          "whole of its file");
     for (const auto& event : one->events) {
       const rai_event sent{event.kind, 0, event.index, event.a, event.b, to_str(event.text)};
       if (ctx.emit(sent) == flow::stop)

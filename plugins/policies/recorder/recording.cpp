@@ -13,6 +13,8 @@
 namespace rustic::recorder {
 namespace {
 
+constexpr std::int64_t format_version = 1;
+
 constexpr std::string_view digits =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -70,6 +72,24 @@ std::uint64_t number_from(const json::value& value) {
   if (const auto* text = value.if_string()) return std::stoull(std::string(*text));
   return value.to_number<std::uint64_t>();
 }
+
+// Throws unless the first line is that of a recording which this program can read.
+void check_head(std::string_view line, const std::string& file) {
+  std::int64_t version = 0;
+  try {
+    version = int_or(parse_object(line, "head"), "rustic_recording");
+  } catch (const failure&) {
+  }
+  if (version == format_version) return;
+  if (version > format_version)
+    throw failure(status_code::failed_precondition,
+                  "reading the recording " + file + ": it has format " + std::to_string(version) +
+                      ", and this program reads format " + std::to_string(format_version),
+                  "replay it with the version of rustic-ai that made it");
+  throw failure(status_code::data_loss,
+                "reading the recording " + file + ": it does not begin as a recording does",
+                "name a file that --record has made");
+}
 }  // namespace
 
 std::string places::next(const asked& what) {
@@ -118,10 +138,12 @@ writer::writer(const std::string& file) : file_(file) {
     throw failure(errno == EEXIST ? status_code::already_exists : status_code::unavailable,
                   "recording to " + file + ": " + strerror(errno),
                   "name a file that does not exist yet, in a directory that you may write");
-  const std::string_view head = "{\"rustic_recording\":1}\n";
-  bytes_ = head.size();
-  if (write(descriptor_, head.data(), head.size()) != static_cast<ssize_t>(head.size()))
-    throw failure(status_code::unavailable, "recording to " + file + ": " + strerror(errno));
+  try {
+    put("{\"rustic_recording\":" + std::to_string(format_version) + "}\n");
+  } catch (...) {
+    close(descriptor_);
+    throw;
+  }
 }
 
 writer::~writer() {
@@ -131,19 +153,34 @@ writer::~writer() {
 void writer::add(const exchange& one) {
   const auto line = to_line(one);
   std::scoped_lock lock(mutex_);
+  if (broken_)
+    throw failure(status_code::unavailable,
+                  "recording to " + file_ + ": an earlier write left half a line in it");
   if (bytes_ + line.size() > recording_bytes_max)
     throw failure(status_code::resource_exhausted,
                   "recording to " + file_ + ": the file has reached its limit");
-  std::string_view left = line;
+  put(line);
+}
+
+void writer::put(std::string_view text) {
+  std::string_view left = text;
   while (!left.empty()) {
     const auto done = write(descriptor_, left.data(), left.size());
     if (done < 0 && errno == EINTR) continue;
-    if (done < 0)
-      throw failure(errno == ENOSPC ? status_code::resource_exhausted : status_code::unavailable,
-                    "recording to " + file_ + ": " + strerror(errno));
+    if (done < 0) {
+      const int problem = errno;
+      // What comes next must not be glued to half a line.
+      if (left.size() < text.size() && ftruncate(descriptor_, static_cast<off_t>(bytes_)) != 0)
+        broken_ = true;
+      throw failure(problem == ENOSPC || problem == EDQUOT || problem == EFBIG
+                        ? status_code::resource_exhausted
+                        : status_code::unavailable,
+                    "recording to " + file_ + ": " + strerror(problem),
+                    "free disk space, or run without --record");
+    }
     left.remove_prefix(static_cast<std::size_t>(done));
   }
-  bytes_ += line.size();
+  bytes_ += text.size();
 }
 
 recording::recording(const std::string& file) {
@@ -153,30 +190,34 @@ recording::recording(const std::string& file) {
   if (static_cast<std::size_t>(status.st_size) > recording_bytes_max)
     throw failure(status_code::out_of_range, "reading the recording " + file + ": it is too large");
   std::ifstream in(file, std::ios::binary);
+  if (!in)
+    throw failure(status_code::unavailable,
+                  "reading the recording " + file + ": " + strerror(errno));
   std::string line;
-  std::size_t number = 0;
-  while (std::getline(in, line)) {
-    ++number;
-    if (number == 1) {
-      if (line.find("\"rustic_recording\":1") == std::string::npos)
-        throw failure(status_code::data_loss,
-                      "reading the recording " + file + ": it is no recording of this version");
-      continue;
-    }
-    if (in.eof()) break;  // no line end: the last write was torn
+  if (!std::getline(in, line))
+    throw failure(status_code::data_loss, "reading the recording " + file + ": it is empty");
+  check_head(line, file);
+  for (std::size_t number = 2; std::getline(in, line); ++number) {
     if (line.empty()) continue;
-    if (exchanges_.size() >= exchanges_max) break;
+    if (exchanges_.size() >= exchanges_max)
+      throw failure(status_code::out_of_range, "reading the recording " + file +
+                                                   ": it has more than " +
+                                                   std::to_string(exchanges_max) + " exchanges");
     try {
       auto one = from_line(line);
       auto key = one.key;
       exchanges_.insert_or_assign(std::move(key), std::move(one));
     } catch (const failure& problem) {
-      throw failure(status_code::data_loss, "reading the recording " + file + ", line " +
-                                                std::to_string(number) + ": " + problem.what());
+      if (in.eof()) {  // no line end: the last write was torn
+        torn_ = true;
+        break;
+      }
+      throw failure(status_code::data_loss,
+                    "reading the recording " + file + ", line " + std::to_string(number) + ": " +
+                        problem.what(),
+                    "the file was damaged or edited; take an unchanged copy, or record again");
     }
   }
-  if (number == 0)
-    throw failure(status_code::data_loss, "reading the recording " + file + ": it is empty");
 }
 
 const exchange* recording::find(std::string_view key) const {

@@ -64,22 +64,28 @@ class writer {
   void add(const exchange& one);
 
  private:
+  void put(std::string_view text);  // whole, or not at all
+
   const std::string file_;
   int descriptor_ = -1;
   std::mutex mutex_;
   std::size_t bytes_ = 0;
+  bool broken_ = false;
 };
 
-// A whole recording in memory, immutable. A torn last line is left out. Throws failure that names
-// the file.
+// A whole recording in memory, immutable. Throws failure that names the file: FAILED_PRECONDITION
+// for a newer format, DATA_LOSS for what is no recording or was damaged.
 class recording {
  public:
   explicit recording(const std::string& file);
   // Null when the recording has no such exchange.
   const exchange* find(std::string_view key) const;
   std::size_t size() const noexcept { return exchanges_.size(); }
+  // The file ends in the middle of an exchange, which is left out.
+  bool torn() const noexcept { return torn_; }
 
  private:
+  bool torn_ = false;
   std::map<std::string, exchange, std::less<>> exchanges_;
 };
 

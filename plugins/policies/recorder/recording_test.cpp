@@ -2,7 +2,9 @@
 #include "secrets.hpp"
 
 #include <doctest/doctest.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -127,6 +129,55 @@ TEST_CASE("keys are masked, where events split them and in JSON too, and nothing
   CHECK(hide_secrets(block) == 1);
   CHECK(block ==
         "-----BEGIN RSA PRIVATE KEY-----\\nxxxxxx\\nxxxxxxxx\\n-----END RSA PRIVATE KEY-----");
+}
+
+TEST_CASE("a recording of a newer format, or one that was edited, says so") {
+  scratch dir;
+  const auto problem = [&](const std::string& text) -> std::string {
+    std::ofstream(dir.file("r")) << text;
+    try {
+      return recording(dir.file("r")).torn() ? "torn" : "";
+    } catch (const failure& found) {
+      return found.problem().message + " | " + found.problem().hint;
+    }
+  };
+  const auto line = to_line(sample("a"));
+  CHECK(problem("{\"rustic_recording\":1}\n" + line) == "");
+  CHECK(problem("{ \"rustic_recording\" : 1 }\n" + line) == "");
+  // An editor may take away the last line's end.
+  CHECK(problem("{\"rustic_recording\":1}\n" + line.substr(0, line.size() - 1)) == "");
+  CHECK(problem("{\"rustic_recording\":1}\n" + line + line.substr(0, 30)) == "torn");
+  CHECK(problem("{\"rustic_recording\":1}\n" + line + line.substr(0, 30) + "\n").find("line 3") !=
+        std::string::npos);
+  for (const auto* head : {"{\"rustic_recording\":2}\n", "{\"rustic_recording\":10}\n"}) {
+    const auto newer = problem(head + line);
+    CHECK(newer.find("format") != std::string::npos);
+    CHECK(newer.find("version of rustic-ai that made it") != std::string::npos);
+  }
+  CHECK(problem("{\"other\":1}\n" + line).find("does not begin") != std::string::npos);
+}
+
+TEST_CASE("after a full disk the next line is whole") {
+  scratch dir;
+  writer out(dir.file("r"));
+  out.add(sample("a"));
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+  signal(SIGXFSZ, SIG_IGN);
+  rlimit tight = before;
+  tight.rlim_cur = fs::file_size(dir.file("r")) + 20;
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &tight) == 0);
+  try {
+    out.add(sample("b"));
+    FAIL("it cannot be written");
+  } catch (const failure& problem) {
+    CHECK(problem.problem().code == status_code::resource_exhausted);
+  }
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
+  out.add(sample("c"));
+  const recording in(dir.file("r"));
+  CHECK(in.size() == 2);
+  CHECK(in.find("c"));
 }
 
 TEST_CASE("what is no recording is refused") {

@@ -14,12 +14,13 @@ struct shape {
 };
 
 // What a service's keys begin with, as published by the services.
-constexpr shape shapes[] = {{"sk-", 16},    {"sk_live_", 16}, {"rk_live_", 16}, {"ghp_", 30},
-                            {"gho_", 30},   {"ghs_", 30},     {"ghu_", 30},     {"github_pat_", 20},
-                            {"glpat-", 16}, {"xoxb-", 16},    {"xoxp-", 16},    {"xapp-", 16},
-                            {"AKIA", 16},   {"ASIA", 16},     {"AIza", 30},     {"gsk_", 20},
-                            {"hf_", 20},    {"npm_", 30},     {"xai-", 20},     {"pplx-", 20},
-                            {"nvapi-", 20}, {"Bearer ", 16}};
+constexpr shape shapes[] = {
+    {"sk-", 16},    {"sk_live_", 16}, {"rk_live_", 16},    {"ghp_", 30},   {"gho_", 30},
+    {"ghs_", 30},   {"ghu_", 30},     {"github_pat_", 20}, {"glpat-", 16}, {"xoxb-", 16},
+    {"xoxp-", 16},  {"xapp-", 16},    {"AKIA", 16},        {"ASIA", 16},   {"AIza", 30},
+    {"gsk_", 20},   {"hf_", 20},      {"npm_", 30},        {"xai-", 20},   {"pplx-", 20},
+    {"nvapi-", 20}, {"ghr_", 30},     {"dckr_pat_", 20},   {"pypi-", 30},  {"glsa_", 30},
+    {"Bearer ", 16}};
 
 constexpr std::string_view key_begin = "-----BEGIN ";
 constexpr std::string_view key_end = "-----END ";
