@@ -25,6 +25,7 @@ inline constexpr int repeats_default = 6;  // same call, same result; half of th
 inline constexpr int repeats_max = 1000;
 inline constexpr std::size_t models_counted_max = 64;  // of one session, apart
 inline constexpr std::size_t call_id_bytes_max = 64;   // a longer one is replaced
+inline constexpr std::size_t tool_name_bytes_max = 64;
 inline constexpr int lease_takeovers_max = 3;
 inline constexpr std::int64_t tool_timeout_ms_default =
     3'600'000;  // of a call with nobody there to stop it

@@ -79,11 +79,13 @@ std::string tool_catalogue::unknown(std::string_view name) const {
          ".";
 }
 
-checked_call tool_catalogue::check(const json::object& part) {
+checked_call tool_catalogue::check(const json::object& part, bool cut_off) {
   checked_call call;
   call.id = text_or(part, "id");
   call.name = text_or(part, "name");
-  call.text = text_or(part, "arguments");
+  // A provider that hands over parsed arguments must not make a call without any of them.
+  if (const auto* given = rustic::find(part, "arguments"))
+    call.text = given->is_string() ? std::string(given->get_string()) : json::serialize(*given);
   const auto* tool = find(call.name);
   if (!tool) {
     call.problem = unknown(call.name);
@@ -122,6 +124,11 @@ checked_call tool_catalogue::check(const json::object& part) {
   }
   call.arguments = value.get_object();
   call.readable = true;
+  if (cut_off && call.arguments.empty()) {
+    call.problem =
+        "The answer reached its length limit before the arguments. " + expectation(*tool);
+    return call;
+  }
   auto& schema = schemas_[call.name];
   try {
     if (!schema) schema = std::make_unique<json_schema>(json_schema::parse(tool->parameters));

@@ -53,8 +53,9 @@ class tool_catalogue {
 
   // Checks a `tool_call` part of an assistant message. Malformed, cut off, not an object, unknown
   // tool, against the schema: each gives a problem that shows the model what is expected. Empty
-  // arguments stand for none.
-  checked_call check(const json::object& part);
+  // arguments stand for none, unless `cut_off`: the answer ended at its length limit with this
+  // call.
+  checked_call check(const json::object& part, bool cut_off = false);
 
  private:
   std::string expectation(const offered_tool& tool) const;

@@ -56,6 +56,30 @@ TEST_CASE("arguments that can be read are told apart from empty ones") {
   CHECK_FALSE(tools.check(call("{")).readable);
 }
 
+TEST_CASE("arguments that a provider has parsed already are not lost") {
+  auto tools = with_read();
+  auto part = call("");
+  part["arguments"] = json::object{{"path", "a"}};
+  const auto got = tools.check(part);
+  CHECK(got.problem.empty());
+  CHECK(text_or(got.arguments, "path") == "a");
+  CHECK(got.text == R"({"path":"a"})");
+  part["name"] = "no_schema";
+  part["arguments"] = json::array{"path"};
+  CHECK(!tools.check(part).problem.empty());
+}
+
+TEST_CASE("a call that the length limit cut off before its arguments does not run without them") {
+  auto tools = with_read();
+  for (const auto* none : {"", "{}", " { } "}) {
+    CHECK(tools.check(call(none, "no_schema")).problem.empty());
+    const auto got = tools.check(call(none, "no_schema"), true);
+    CHECK(got.problem.find("length limit") != std::string::npos);
+    CHECK(got.problem.find("\"properties\"") != std::string::npos);
+  }
+  CHECK(tools.check(call(R"({"path":"a"})"), true).problem.empty());
+}
+
 TEST_CASE("a huge malformed text is shown in a bounded preview") {
   auto tools = with_read();
   const auto got = tools.check(call("{\"path\":\"" + std::string(1 << 20, 'x')));

@@ -301,11 +301,15 @@ void turn::settle_id(json::object& call, std::size_t place) {
 // Stores the model's message and answers its calls. True when there were calls to go on with.
 task<bool> turn::answer_calls(json::array parts) {
   std::vector<checked_call> calls;
-  for (auto& part : parts) {
-    auto* object = part.if_object();
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    auto* object = parts[i].if_object();
     if (!object || text_or(*object, "type") != "tool_call") continue;
     settle_id(*object, calls.size());
-    calls.push_back(tools_.check(*object));
+    const bool cut_off = i + 1 == parts.size() && record_.finish_reason == "length";
+    auto& call = calls.emplace_back(tools_.check(*object, cut_off));
+    call.name = tool_name(call.name);
+    (*object)["name"] = call.name;
+    (*object)["arguments"] = call.text;
   }
 
   json::object message{
@@ -320,7 +324,10 @@ task<bool> turn::answer_calls(json::array parts) {
   renewal["now_ms"] = now_ms_;
   addition["operations"] = json::array{std::move(renewal)};
   if (calls.empty()) {
-    co_await append(std::move(addition));
+    if (format_.any_text())
+      co_await append_last(std::move(addition));
+    else
+      co_await append(std::move(addition));
     partial_text_.clear();
     co_return false;
   }
@@ -351,7 +358,7 @@ task<bool> turn::answer_calls(json::array parts) {
     }
     json::object reply{{"role", "user"}, {"parts", std::move(results)}, {"created_at_ms", now_ms_}};
     addition["messages"].as_array().push_back(std::move(reply));
-    co_await append(std::move(addition));
+    co_await append_last(std::move(addition));
     partial_text_.clear();
     co_return false;
   }
@@ -450,23 +457,38 @@ json::array turn::last_words(const error& problem) {
   return messages;
 }
 
-// The end of every turn: gives the lease back, and for a turn cut short stores what there is, so
-// that the session can go on from it.
-task<void> turn::leave(const error* problem) {
-  if (lease_token_.empty()) co_return;
+// What ends every turn: the lease is given back, and what the turn has cost goes to the session's.
+void turn::close(json::object& addition) {
   json::object release{{"method", "lease.release"}, {"name", "session:" + record_.session}};
   release["token"] = parse_json(lease_token_);
-  json::object addition;
-  if (problem) addition["messages"] = last_words(*problem);
-  addition["operations"] = json::array{std::move(release)};
+  auto operations = array_or_empty(addition, "operations");
+  operations.push_back(std::move(release));
+  addition["operations"] = std::move(operations);
   if (auto spent = spent_.to_json(); !spent.empty()) {
     spending all;
     all.add(array_or_empty(metadata_, "usage_by_model"));
     all.add(spent);
-    metadata_["usage_by_model"] = all.to_json();
-    addition["changes"] = json::object{{"metadata", metadata_}};
+    auto metadata = metadata_;
+    metadata["usage_by_model"] = all.to_json();
+    addition["changes"] = json::object{{"metadata", std::move(metadata)}};
   }
   if (calls_run_ > 0) addition["journal_done"] = true;
+}
+
+// The last message and the end of the turn in one commit: each waits for the disk.
+task<void> turn::append_last(json::object addition) {
+  close(addition);
+  co_await append(std::move(addition));
+  lease_token_.clear();
+}
+
+// For a turn that did not end with its last message: stores what there is, so that the session can
+// go on from it.
+task<void> turn::leave(const error* problem) {
+  if (lease_token_.empty()) co_return;
+  json::object addition;
+  if (problem) addition["messages"] = last_words(*problem);
+  close(addition);
   std::optional<error> failed;
   try {
     co_await append(std::move(addition), true);

@@ -62,6 +62,8 @@ class turn {
   task<void> run_calls();
   task<void> store_results();
   task<void> append(json::object addition, bool last = false);
+  void close(json::object& addition);
+  task<void> append_last(json::object addition);
   task<void> leave(const error* problem);
   json::array last_words(const error& problem);
 

@@ -1,6 +1,9 @@
 #include "turn_text.hpp"
 
+#include <algorithm>
 #include <ctime>
+
+#include "limits.hpp"
 
 namespace rustic::agent {
 
@@ -28,6 +31,18 @@ std::string text_of(const json::array& parts) {
     if (const auto* object = part.if_object(); object && text_or(*object, "type") == "text")
       out += text_or(*object, "text");
   return out;
+}
+
+std::string tool_name(std::string_view name) {
+  std::string out(name.substr(0, tool_name_bytes_max));
+  std::replace_if(
+      out.begin(), out.end(),
+      [](char c) {
+        return !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                 c == '_' || c == '-');
+      },
+      '_');
+  return out.empty() ? "unnamed" : out;
 }
 
 std::string first_line(std::string_view text) {

@@ -18,6 +18,10 @@ std::string bounded(std::string text, std::size_t bytes);
 // The texts among the parts of a message, one after the other.
 std::string text_of(const json::array& parts);
 
+// A tool's name as every provider takes it back: ^[a-zA-Z0-9_-]{1,64}$. What a model made up may be
+// anything, and a request that repeats it would be refused from then on.
+std::string tool_name(std::string_view name);
+
 // For a title: shortened to 80 bytes.
 std::string first_line(std::string_view text);
 

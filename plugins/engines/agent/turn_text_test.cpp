@@ -44,3 +44,11 @@ TEST_CASE("a text that is too long keeps its beginning and its end") {
   CHECK(out.ends_with("zzz"));
   CHECK(out.find("left out") != std::string::npos);
 }
+
+TEST_CASE("a tool's name that a model made up becomes one that every provider takes") {
+  CHECK(tool_name("files_read") == "files_read");
+  CHECK(tool_name("functions.shell") == "functions_shell");
+  CHECK(tool_name("a b\n\xC3\xA9") == "a_b___");
+  CHECK(tool_name("") == "unnamed");
+  CHECK(tool_name(std::string(5000, 'x')) == std::string(64, 'x'));
+}
