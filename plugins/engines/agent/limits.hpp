@@ -33,6 +33,8 @@ inline constexpr std::int64_t tool_timeout_ms_max = 7LL * 24 * 3'600'000;
 inline constexpr std::uint32_t store_timeout_ms = 60'000;  // longer than storage waits for its lock
 inline constexpr std::uint32_t save_timeout_ms = 1500;     // to store what a cancelled turn leaves
 inline constexpr std::int64_t lease_ttl_ms = 3'600'000;    // a dead owner is recognised long before
+inline constexpr std::int64_t lease_renewal_ms = lease_ttl_ms / 6;
+inline constexpr std::size_t request_frame_bytes = 16u * 1024;  // set aside for what is small
 static_assert(tool_output_bytes_max * 4 <
               static_cast<std::size_t>(window_tokens_default * bytes_per_token));
 }  // namespace rustic::agent

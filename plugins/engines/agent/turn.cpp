@@ -56,7 +56,9 @@ void turn::read_request() {
   if (tokens <= 0) tokens = window_tokens_default;
   const auto answer =
       std::min(int_or(agent_->options, "max_tokens", answer_tokens_default), tokens / 2);
-  const auto fixed = json::serialize(tools_.for_model()).size() + agent_->system_prompt.size();
+  if (const auto offered = tools_.for_model(); !offered.empty())
+    tools_text_ = json::serialize(offered);
+  const auto fixed = tools_text_.size() + agent_->system_prompt.size();
   const auto all = static_cast<std::size_t>((tokens - answer) * bytes_per_token);
   window_bytes_ = std::max(window_bytes_min, all > fixed ? all - fixed : 0);
 }
@@ -101,6 +103,7 @@ task<void> turn::take_lease() {
     if (got.ok()) {
       const auto lease = got.object();
       lease_token_ = json::serialize(*lease.if_contains("token"));
+      lease_renewed_ms_ = now_ms_;
       co_return;
     }
     auto problem = got.problem();
@@ -183,20 +186,20 @@ task<void> turn::load_window() {
   const auto window = co_await ask(conversation, "context", std::move(wanted));
   messages_.clear();
   messages_bytes_ = 0;
-  for (const auto& message : array_or_empty(window, "messages")) push(message.as_object());
-  for (const auto& message : messages_)
+  for (const auto& message : array_or_empty(window, "messages")) {
+    push(message.as_object());
     for (const auto& part : array_or_empty(message.as_object(), "parts"))
       if (const auto* call = part.if_object(); call && text_or(*call, "type") == "tool_call")
         used_ids_.emplace(text_or(*call, "id"));
+  }
   if (const auto dropped = int_or(window, "dropped"); dropped > 0)
     ctx_.event({{"type", "truncated"}, {"dropped", dropped}});
 }
 
-void turn::push(json::object message) {
+void turn::push(const json::object& message) {
   json::object kept{{"role", text_or(message, "role")},
                     {"parts", array_or_empty(message, "parts")}};
-  messages_bytes_ += json::serialize(kept).size();
-  messages_.push_back(std::move(kept));
+  messages_bytes_ += messages_.emplace_back(json::serialize(kept)).size();
 }
 
 // Shielded, because what is stored must be known: a cancelled append may have happened all the
@@ -246,20 +249,27 @@ flow turn::on_provider_event(const rai_event& event) {
   }
 }
 
+// Put together from texts: a long conversation is neither copied nor written anew for each round.
+std::string turn::request_text() const {
+  json::object system{{"role", "system"}};
+  system["parts"] = json::array{json::object{{"type", "text"}, {"text", system_text()}}};
+  json::object rest{{"stream", true}, {"options", options_}};
+  if (!asked_model_.empty()) rest["model"] = asked_model_;
+  std::string text = json::serialize(rest);
+  text.reserve(text.size() + messages_bytes_ + messages_.size() + tools_text_.size() +
+               request_frame_bytes);
+  text.pop_back();  // the brace that ends it
+  if (!tools_text_.empty()) text.append(",\"tools\":").append(tools_text_);
+  text.append(",\"messages\":[").append(json::serialize(system));
+  for (const auto& message : messages_) text.append(",").append(message);
+  return text.append("]}");
+}
+
 task<json::object> turn::generate() {
   const std::string target = "rustic.provider/" + provider_->name;
   for (int attempt = 0;; ++attempt) {
     if (messages_bytes_ > window_bytes_) co_await load_window();
-    json::array messages;
-    messages.reserve(messages_.size() + 1);
-    json::object system{{"role", "system"}};
-    system["parts"] = json::array{json::object{{"type", "text"}, {"text", system_text()}}};
-    messages.push_back(std::move(system));
-    for (const auto& message : messages_) messages.push_back(message);
-    json::object body{{"stream", true}, {"messages", std::move(messages)}, {"options", options_}};
-    if (!asked_model_.empty()) body["model"] = asked_model_;
-    if (auto offered = tools_.for_model(); !offered.empty()) body["tools"] = std::move(offered);
-    const auto text = json::serialize(body);
+    const auto text = request_text();
     partial_text_.clear();
     usage_text_.clear();
     call_spec spec{.target = target, .method = "generate", .body = text, .context = scope_};
@@ -298,6 +308,17 @@ void turn::settle_id(json::object& call, std::size_t place) {
   used_ids_.emplace(text_or(call, "id"));
 }
 
+// Not with each message: a turn that had lost its session finds another next place in it.
+void turn::renew_lease(json::object& addition) {
+  if (now_ms_ - lease_renewed_ms_ < lease_renewal_ms) return;
+  json::object renewal{{"method", "lease.renew"}, {"name", "session:" + record_.session}};
+  renewal["token"] = parse_json(lease_token_);
+  renewal["ttl_ms"] = lease_ttl_ms;
+  renewal["now_ms"] = now_ms_;
+  addition["operations"] = json::array{std::move(renewal)};
+  lease_renewed_ms_ = now_ms_;
+}
+
 // Stores the model's message and answers its calls. True when there were calls to go on with.
 task<bool> turn::answer_calls(json::array parts) {
   std::vector<checked_call> calls;
@@ -318,11 +339,7 @@ task<bool> turn::answer_calls(json::array parts) {
   push(message);
   json::object addition;
   addition["messages"] = json::array{std::move(message)};
-  json::object renewal{{"method", "lease.renew"}, {"name", "session:" + record_.session}};
-  renewal["token"] = parse_json(lease_token_);
-  renewal["ttl_ms"] = lease_ttl_ms;
-  renewal["now_ms"] = now_ms_;
-  addition["operations"] = json::array{std::move(renewal)};
+  renew_lease(addition);
   if (calls.empty()) {
     if (format_.any_text())
       co_await append_last(std::move(addition));
@@ -363,6 +380,7 @@ task<bool> turn::answer_calls(json::array parts) {
     co_return false;
   }
   addition["journal"] = std::move(starts);
+  addition["changes"] = nullptr;
   co_await append(std::move(addition));
   partial_text_.clear();
   open_calls_ = std::move(calls);

@@ -73,7 +73,9 @@ class turn {
   json::object result_part(const checked_call& call, const outcome& what) const;
   json::object result_entry(std::size_t place) const;
   json::object call_record(const checked_call& call, const outcome* what) const;
-  void push(json::object message);
+  void push(const json::object& message);
+  std::string request_text() const;
+  void renew_lease(json::object& addition);
   std::string system_text() const;
   std::string scope_text();
 
@@ -84,6 +86,7 @@ class turn {
   json::object request_;
   std::string turn_id_;
   std::string lease_token_;
+  std::int64_t lease_renewed_ms_ = 0;
   std::int64_t now_ms_ = 0;
   std::string workspace_;
   std::string scope_;  // the context of the calls made for this turn
@@ -98,7 +101,8 @@ class turn {
   int rounds_max_ = 0;
   int calls_run_ = 0;
 
-  json::array messages_;  // the window, without the system message
+  std::string tools_text_;             // as the model is offered them; empty: none
+  std::vector<std::string> messages_;  // the window as JSON texts, without the system message
   std::size_t messages_bytes_ = 0;
   std::size_t window_bytes_ = 0;
   std::int64_t next_seq_ = 0;     // of the session's messages; 0: not known yet

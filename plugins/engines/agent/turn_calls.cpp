@@ -152,7 +152,7 @@ task<void> turn::run_calls() {
     if (end < calls.size()) {
       json::array records;
       for (std::size_t i = at; i < end; ++i) records.push_back(result_entry(i));
-      json::object addition{{"journal", std::move(records)}};
+      json::object addition{{"journal", std::move(records)}, {"changes", nullptr}};
       co_await append(std::move(addition));
     }
     at = end;
@@ -161,7 +161,6 @@ task<void> turn::run_calls() {
 
 task<void> turn::store_results() {
   json::array parts;
-  json::array records;
   json::array told;
   for (std::size_t i = 0; i < open_calls_.size(); ++i) {
     const auto& call = open_calls_[i];
@@ -173,15 +172,13 @@ task<void> turn::store_results() {
       stop_after_results_ |= verdict == repeat_guard::verdict::stop;
     }
     parts.push_back(result_part(call, what));
-    records.push_back(result_entry(i));
     told.push_back(call_record(call, &outcomes_[i]));
   }
   json::object message{{"role", "user"}, {"parts", std::move(parts)}, {"created_at_ms", now_ms_}};
-  auto copy = message;
-  json::object addition{{"journal", std::move(records)}};
+  push(message);
+  json::object addition{{"changes", nullptr}};
   addition["messages"] = json::array{std::move(message)};
   co_await append(std::move(addition));
-  push(std::move(copy));
   for (auto& one : told) record_.tool_calls.push_back(std::move(one));
   open_calls_.clear();
 }

@@ -187,8 +187,11 @@ json::object with_method(json::object request, std::string_view method) {
 
 task<std::string> append(context& ctx, const json::object& body) {
   const std::string id(require_text(body, "id", "append"));
+  const auto* given = body.if_contains("changes");
+  const bool changing = !given || !given->is_null();
   json::object changes = object_or_empty(body, "changes");
-  if (!changes.contains("updated_at_ms")) changes["updated_at_ms"] = co_await now_ms(ctx);
+  if (changing && !changes.contains("updated_at_ms"))
+    changes["updated_at_ms"] = co_await now_ms(ctx);
   json::array operations;
   const auto& messages = array_or_empty(body, "messages");
   if (!messages.empty()) {
@@ -203,8 +206,9 @@ task<std::string> append(context& ctx, const json::object& body) {
   if (const auto& records = array_or_empty(body, "journal"); !records.empty())
     operations.push_back(with_method({{"stream", "session:" + id + "/calls"}, {"records", records}},
                                      "journal.append"));
-  operations.push_back(
-      with_method({{"id", id}, {"changes", std::move(changes)}}, "session.update"));
+  if (changing)
+    operations.push_back(
+        with_method({{"id", id}, {"changes", std::move(changes)}}, "session.update"));
   json::object all{{"operations", std::move(operations)}};
   auto applied = co_await storage(ctx, "apply", std::move(all));
   const auto& results = array_or_empty(applied, "results");
