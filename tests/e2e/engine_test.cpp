@@ -260,6 +260,28 @@ TEST_CASE("unknown tools, tools that throw, and output split inside characters")
   CHECK(output == "caf\xC3\xA9 \xE2\x82\xAC\n");
 }
 
+TEST_CASE("names that a model made up are stored as every provider takes them back") {
+  engine_world w(
+      {calling({call_of("a", "functions.look", "{}"), call_of("b", "", "{}"),
+                call_of("c", "look at\nthis", "{}"), call_of("d", std::string(5000, 'n'), "{}")}),
+       says("Done.")});
+  runtime::runtime rt(w.options);
+  const auto session = w.session(rt);
+  REQUIRE(w.turn(rt, session, "Go").ok());
+  int seen = 0;
+  for (const auto& message : history(rt, session))
+    for (const auto& part : array_or_empty(message.as_object(), "parts")) {
+      if (part_type(part) == "text") continue;
+      const auto name = text_or(part.as_object(), "name");
+      CAPTURE(name.substr(0, 80));
+      CHECK(!name.empty());
+      CHECK(name.size() <= 64);
+      CHECK(name.find_first_of(". \n") == std::string_view::npos);
+      ++seen;
+    }
+  CHECK(seen == 8);
+}
+
 TEST_CASE("the project's notes and the agent's words reach the model") {
   auto step = says("Done.");
   step["echo"] = true;

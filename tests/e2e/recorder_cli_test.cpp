@@ -32,11 +32,12 @@ struct user {
     std::error_code ignored;
     fs::remove_all(home, ignored);
   }
-  ended run(const std::string& arguments, const std::string& base_url) const {
-    const std::string command =
-        "cd '" + home.string() + "' && env -i PATH=/usr/bin:/bin HOME='" + home.string() +
-        "' OPENAI_API_KEY=sk-planted0123456789abcdef OPENAI_BASE_URL=" + base_url +
-        " '" PROGRAM "' " + arguments + " 2>err.txt < /dev/null";
+  ended run(const std::string& arguments, const std::string& base_url,
+            const std::string& key = "sk-planted0123456789abcdef") const {
+    const std::string command = "cd '" + home.string() + "' && env -i PATH=/usr/bin:/bin HOME='" +
+                                home.string() + "' OPENAI_API_KEY='" + key +
+                                "' OPENAI_BASE_URL=" + base_url + " '" PROGRAM "' " + arguments +
+                                " 2>err.txt < /dev/null";
     ended out;
     FILE* pipe = popen(command.c_str(), "r");
     REQUIRE(pipe);
@@ -87,4 +88,22 @@ TEST_CASE("a recorded chat replays with the same session, without its server, in
   CHECK(u.run("chat --model m --record run.jsonl 'x'", "http://127.0.0.1:9/v1").code != 0);
   CHECK(u.run("chat --model m --replay none.jsonl 'x'", "http://127.0.0.1:9/v1").code != 0);
   CHECK(u.read("err.txt").find("none.jsonl") != std::string::npos);
+}
+
+TEST_CASE("a key that looks like nothing special is masked because it is known") {
+  const std::string key = "plain.words_4711/and_more";
+  user u;
+  fakes::model_server server({{fakes::step::calling("files_read", R"({"path":"notes.txt"})"),
+                               fakes::step::saying("It says " + key + ".")},
+                              {}});
+  std::ofstream(u.home / "notes.txt") << "the key is " << key << "\n";
+  const auto recorded = u.run("chat --model fake-model --output json --record run.jsonl 'Read it'",
+                              server.base_url(), key);
+  CAPTURE(recorded.output);
+  REQUIRE(recorded.code == 0);
+  CHECK(recorded.output.find(key) != std::string::npos);
+  const auto file = u.read("run.jsonl");
+  CHECK(file.find("4711") == std::string::npos);
+  CHECK(file.find("the key is xxxx") != std::string::npos);
+  CHECK(file.find("It says xxxx") != std::string::npos);
 }
