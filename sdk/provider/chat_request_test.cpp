@@ -264,6 +264,9 @@ TEST_CASE("the HTTP request carries the key as a reference") {
         json::parse(R"([["Content-Type","application/json"],["Accept","text/event-stream"],
     ["Authorization",{"prefix":"Bearer ","secret":"env:KEY"}],["X-Own","o"],["X-Title","t"]])"));
   CHECK(request.at("idle_timeout_ms") == 10'000);
+  // What the provider's section does not say, that of the transport does.
+  CHECK(!request.as_object().contains("connect_timeout_ms"));
+  CHECK(!request.as_object().contains("first_byte_timeout_ms"));
   CHECK(request.at("method") == "POST");
   const std::string plain = provider::http_request(local().where, {.path = "/models"});
   CHECK(plain.find("Authorization") == std::string::npos);

@@ -75,10 +75,9 @@ instance read_instance(std::string_view name, const json::object& members,
     out.headers.emplace_back(key, value.as_string());
   }
   out.body = object_or_empty(members, "body");
-  out.connect_timeout_ms = duration_ms_or(members, "connect_timeout", limits::connect_timeout_ms);
-  out.first_byte_timeout_ms =
-      duration_ms_or(members, "first_byte_timeout", limits::first_byte_timeout_ms);
-  out.idle_timeout_ms = duration_ms_or(members, "idle_timeout", limits::idle_timeout_ms);
+  out.connect_timeout_ms = duration_ms_or(members, "connect_timeout", 0);
+  out.first_byte_timeout_ms = duration_ms_or(members, "first_byte_timeout", 0);
+  out.idle_timeout_ms = duration_ms_or(members, "idle_timeout", 0);
   return out;
 }
 
@@ -99,9 +98,12 @@ std::string http_request(const instance& where, const outgoing& what) {
   out["method"] = !what.method.empty() ? what.method : what.body.empty() ? "GET" : "POST";
   out["url"] = what.path.starts_with("http") ? what.path : where.base_url + what.path;
   out["headers"] = std::move(headers);
-  out["connect_timeout_ms"] = where.connect_timeout_ms;
-  out["first_byte_timeout_ms"] = where.first_byte_timeout_ms;
-  out["idle_timeout_ms"] = where.idle_timeout_ms;
+  const auto limit = [&](std::string_view key, std::int64_t timeout_ms) {
+    if (timeout_ms > 0) out[key] = timeout_ms;
+  };
+  limit("connect_timeout_ms", where.connect_timeout_ms);
+  limit("first_byte_timeout_ms", where.first_byte_timeout_ms);
+  limit("idle_timeout_ms", where.idle_timeout_ms);
   return json::serialize(out);
 }
 

@@ -5,6 +5,18 @@
 namespace rustic::http {
 namespace {
 using clock = std::chrono::steady_clock;
+
+std::string_view tls_hint(std::string_view problem) {
+  const auto about = [&](std::string_view words) {
+    return problem.find(words) != std::string_view::npos;
+  };
+  if (!about("certificate")) return "check that the port speaks TLS";
+  if (about("expired") || about("not yet valid"))
+    return "check this machine's clock; if it is right, the server needs a new certificate";
+  if (about("mismatch")) return "use the host name that the server's certificate is for";
+  return "if a company proxy or a private authority signs this server, set ca_file of "
+         "[plugin.http] to its certificate";
+}
 }  // namespace
 
 // Waiting for a place has no time limit of its own: the ones before may be long answers.
@@ -147,12 +159,9 @@ task<bool> exchange::begin_tls(steady_time deadline) {
     const io_result got = connection_->tls()->handshake();
     if (got.kind == io_result::some) co_return true;
     if (got.kind == io_result::closed || got.kind == io_result::failed) {
-      const bool refused = got.error.find("certificate") != std::string::npos;
       co_return fail(RAI_UNAVAILABLE, "tls",
                      "TLS failed: " + (got.error.empty() ? "the connection was closed" : got.error),
-                     refused ? "if a company proxy or a private authority signs this server, set "
-                               "ca_file of [plugin.http] to its certificate"
-                             : "check that the port speaks TLS");
+                     tls_hint(got.error));
     }
     const wake w = co_await ready_to(*connection_, got.kind == io_result::want_read,
                                      got.kind == io_result::want_write, deadline);

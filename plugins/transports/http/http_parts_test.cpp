@@ -98,8 +98,8 @@ TEST_CASE("hosts that a proxy is not used for") {
 TEST_CASE("settings") {
   const auto read = [](const char* text) { return read_settings(json::parse(text).as_object()); };
   const client_settings none = read("{}");
-  CHECK(none.connect_timeout == std::chrono::seconds(10));
-  CHECK(none.idle_timeout == std::chrono::seconds(300));
+  CHECK(none.connect_timeout == std::chrono::seconds(20));
+  CHECK(none.idle_timeout == std::chrono::minutes(15));
   const client_settings some = read(
       R"({"connect_timeout":"500ms","idle_timeout":"2m","max_connections_per_origin":3,
           "https_proxy":"http://p","ca_file":"/c"})");

@@ -69,10 +69,26 @@ TEST_CASE("a certificate for another host is refused") {
     CHECK(got.status == RAI_UNAVAILABLE);
     CHECK(got.kind == "tls");
     CHECK(got.message.find("mismatch") != std::string::npos);
+    CHECK(got.hint.find("ca_file") == std::string::npos);
   }
   CHECK(fetch(client, get("https://other.test:" + port + "/"))->body == "x");
   CHECK(fetch(client, get("https://OTHER.test.:" + port + "/"))->body == "x");
   CHECK(fetch(client, get("https://a.wild.test:" + port + "/"))->body == "x");
+}
+
+TEST_CASE("a certificate out of its time is refused, and the clock is named") {
+  for (const long ends_in_s : {-60L, 7200L + 60}) {
+    test_certificate certificate("DNS:localhost,IP:127.0.0.1", ends_in_s);
+    test_server server(always(answer("x")), certificate.context());
+    http_client client(trusting(certificate));
+    const std::string port = std::to_string(server.port());
+    const auto got = fetch(client, get("https://127.0.0.1:" + port + "/"))->result;
+    CHECK(got.status == RAI_UNAVAILABLE);
+    CHECK(got.kind == "tls");
+    CAPTURE(got.message);
+    CHECK(got.message.find(ends_in_s < 0 ? "expired" : "not yet valid") != std::string::npos);
+    CHECK(got.hint.find("clock") != std::string::npos);
+  }
 }
 
 TEST_CASE("ca_file or ca_path that cannot be read is a configuration error") {

@@ -55,9 +55,10 @@ inline constexpr std::size_t tls_sessions_max = 64;
 // Keys of local servers may be any word; hiding those would garble what the server says.
 inline constexpr std::size_t hidden_secret_bytes_min = 8;
 
-inline constexpr milliseconds connect_timeout_default{10'000};
-inline constexpr milliseconds first_byte_timeout_default{300'000};
-inline constexpr milliseconds idle_timeout_default{300'000};
+inline constexpr milliseconds connect_timeout_default{20'000};
+// Reasoning models are silent for minutes before the first byte and between two bytes.
+inline constexpr milliseconds first_byte_timeout_default{900'000};
+inline constexpr milliseconds idle_timeout_default{900'000};
 // Longer times are taken as this one.
 inline constexpr milliseconds timeout_max{24 * 3600 * 1000};
 

@@ -154,13 +154,13 @@ bool peer::tunnel_to(std::uint16_t port) {
   return ok;
 }
 
-test_certificate::test_certificate(const std::string& names) {
+test_certificate::test_certificate(const std::string& names, long ends_in_s) {
   EVP_PKEY* key = EVP_EC_gen("P-256");
   X509* cert = X509_new();
   X509_set_version(cert, 2);
   ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
-  X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
-  X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+  X509_gmtime_adj(X509_getm_notBefore(cert), ends_in_s - 7200);
+  X509_gmtime_adj(X509_getm_notAfter(cert), ends_in_s);
   X509_set_pubkey(cert, key);
   X509_NAME* name = X509_get_subject_name(cert);
   X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,

@@ -55,7 +55,7 @@ class peer {
 class test_certificate {
  public:
   // names: "DNS:localhost,IP:127.0.0.1"
-  explicit test_certificate(const std::string& names);
+  explicit test_certificate(const std::string& names, long ends_in_s = 3600);
   ~test_certificate();
   test_certificate(const test_certificate&) = delete;
   test_certificate& operator=(const test_certificate&) = delete;

@@ -28,6 +28,7 @@ struct instance {
   std::string key_prefix;
   std::vector<std::pair<std::string, std::string>> headers;
   json::object body;  // members added to every generate request; they win
+  // 0: the transport's, which [plugin.http] sets.
   std::int64_t connect_timeout_ms = 0;
   std::int64_t first_byte_timeout_ms = 0;
   std::int64_t idle_timeout_ms = 0;

@@ -5,8 +5,9 @@
 
 namespace rustic::provider::limits {
 
-inline constexpr std::size_t answer_bytes_max = std::size_t{64}
-                                                << 20;  // text, reasoning, arguments
+// Text, reasoning and arguments: several times what the longest answers have. An answer is copied a
+// few times on its way, so this also bounds what a server that never stops can take of the memory.
+inline constexpr std::size_t answer_bytes_max = std::size_t{16} << 20;
 inline constexpr std::size_t whole_body_bytes_max = std::size_t{64}
                                                     << 20;  // an answer in one piece
 inline constexpr std::size_t error_body_bytes_max = std::size_t{256} << 10;
@@ -25,11 +26,6 @@ inline constexpr std::size_t told_warnings_max = 1'024;  // remembered so as not
 inline constexpr int attempts_max = 4;  // of one generate, each because a member was refused
 inline constexpr std::size_t model_pages_max = 100;
 inline constexpr std::int64_t retry_after_ms_max = std::int64_t{24} * 3'600'000;
-
-// Reasoning models are silent for minutes before the first byte and between two bytes.
-inline constexpr std::int64_t first_byte_timeout_ms = 900'000;
-inline constexpr std::int64_t idle_timeout_ms = 900'000;
-inline constexpr std::int64_t connect_timeout_ms = 20'000;
 
 // What count_tokens assumes.
 inline constexpr std::size_t bytes_per_token = 4;
