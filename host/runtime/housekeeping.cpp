@@ -1,12 +1,18 @@
 #include "host/runtime/housekeeping.hpp"
 
+#include <system_error>
+
 namespace rustic::runtime {
 
 void housekeeping::wake() {
   const std::scoped_lock lock(mutex_);
   if (stopping_) return;
   due_ = true;
-  if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+  try {
+    if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error&) {
+    return;  // too many processes: the next wake tries again
+  }
   changed_.notify_one();
 }
 
