@@ -8,6 +8,9 @@
 namespace rustic::ollama {
 namespace {
 
+// What Ollama takes by itself on small machines.
+constexpr std::size_t usual_window_tokens = 4'096;
+
 bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
@@ -42,7 +45,15 @@ chat::chat(std::string_view name, const json::object& members)
 
 provider::outgoing chat::generate(const json::object& request) {
   const think_form form = form_of(learnt_.get(text_or(request, "model")));
-  return build_request(configured(), settings_, form, request);
+  provider::outgoing sent = build_request(configured(), settings_, form, request);
+  const bool told = settings_.context_window > 0 || configured().is_at("ollama.com") ||
+                    object_or_empty(configured().body, "options").contains("num_ctx");
+  if (!told && provider::estimate_tokens(request) > usual_window_tokens) {
+    sent.warnings.push_back("provider '" + configured().name +
+                            "': the conversation may be longer than the server's own context "
+                            "window, and Ollama cuts it without a word: set context_window");
+  }
+  return sent;
 }
 
 std::unique_ptr<provider::answer_reader> chat::reader(const provider::subject& about,

@@ -40,6 +40,22 @@ TEST_CASE("the address in its usual forms, and no key") {
   CHECK_THROWS_AS(ollama::chat("o", {{"context_window", -1}}), failure);
 }
 
+TEST_CASE("a conversation that the server may cut is told of, unless the window is set") {
+  json::object asked = request("{}");
+  CHECK(ollama::chat("o", {}).generate(asked).warnings.empty());
+  json::object& part = asked["messages"].at(0).at("parts").at(0).as_object();
+  part["text"] = std::string(20'000, 'x');
+  const auto warnings = ollama::chat("o", {}).generate(asked).warnings;
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings.front().find("context_window") != std::string::npos);
+  const json::object set{{"context_window", 32'768}};
+  CHECK(ollama::chat("o", set).generate(asked).warnings.empty());
+  const json::object body{{"body", json::object{{"options", json::object{{"num_ctx", 8'192}}}}}};
+  CHECK(ollama::chat("o", body).generate(asked).warnings.empty());
+  const json::object cloud{{"base_url", "https://ollama.com"}};
+  CHECK(ollama::chat("o", cloud).generate(asked).warnings.empty());
+}
+
 TEST_CASE("how a model thinks is learnt once") {
   ollama::chat one("o", {});
   const auto asked = request(R"({"reasoning_effort":"low"})");
