@@ -56,7 +56,8 @@ class request_builder {
     reasoning();
     format();
     for (const auto& [key, value] : where_.body) {
-      if (key != "model" && key != "input" && key != "stream" && key != "tools")
+      const bool told = key == "text" && has_format_;
+      if (!told && key != "model" && key != "input" && key != "stream" && key != "tools")
         out_.key(key).value(value);
     }
     out_.close('}');
@@ -262,10 +263,15 @@ class request_builder {
 
   void format() {
     const json::value* value = find(options_, "response_format");
-    if (value == nullptr || where_.body.contains("text")) return;
+    if (value == nullptr) return;
+    const json::object& more = object_or_empty(where_.body, "text");
+    if (more.contains("format")) return;
     const json::object& format = request_object(*value, "options.response_format");
     const std::string_view type = require_text(format, "type", "options.response_format");
-    out_.key("text").open('{').key("format").open('{').member("type", type);
+    has_format_ = true;
+    out_.key("text").open('{');
+    for (const auto& [key, one] : more) out_.key(key).value(one);
+    out_.key("format").open('{').member("type", type);
     if (type == "json_schema") {
       const json::value* schema = find(format, "schema");
       if (schema == nullptr) refuse_request("options.response_format has no schema");
@@ -287,6 +293,7 @@ class request_builder {
   const bool counting_;
   const std::vector<turn> turns_;
   std::vector<std::string> custom_;  // calls of tools that take free text
+  bool has_format_ = false;
   outgoing sent_;
   json_writer out_;
 };

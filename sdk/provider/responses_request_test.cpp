@@ -143,6 +143,14 @@ TEST_CASE("responses: options") {
   CHECK(mine.at("temperature") == 0);
   CHECK(mine.at("reasoning") == json::parse(R"({"effort":"high"})"));
   CHECK(mine.at("truncation") == "auto");
+  // A form of the answer goes beside what else is said of its text.
+  const std::string form =
+      with(R"({"response_format":{"type":"json_schema","name":"n","schema":{}}})");
+  const auto both = body(form, R"({"body":{"text":{"verbosity":"low"}}})");
+  CHECK(both.at("text").at("verbosity") == "low");
+  CHECK(both.at("text").at("format").at("name") == "n");
+  const auto theirs = body(form, R"({"body":{"text":{"format":{"type":"text"}}}})");
+  CHECK(theirs.at("text") == json::parse(R"({"format":{"type":"text"}})"));
 }
 
 TEST_CASE("responses: what the server refuses is left out from then on") {
