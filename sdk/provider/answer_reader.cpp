@@ -268,7 +268,7 @@ void answer_reader::end_stream_(const error* transport) {
       }
     }
   }
-  if (problem() || complete()) return;
+  if (problem() || (transport == nullptr ? complete() : complete_when_cut())) return;
   if (transport != nullptr) {
     error cut = *transport;
     if (!cut.details.is_object()) cut.details = json::object{};

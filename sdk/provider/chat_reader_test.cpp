@@ -339,6 +339,12 @@ TEST_CASE("finish reasons") {
   CHECK(finish(R"("error")") == "server_error");
 }
 
+TEST_CASE("an empty finish reason in every chunk is no end") {
+  const std::string_view chunk = R"({"choices":[{"delta":{"content":"x"},"finish_reason":""}]})";
+  CHECK(kind(read(sse({chunk, chunk}))) == "stream_cut");
+  CHECK(read(sse({chunk, chunk, "[DONE]"})).text == "xx");
+}
+
 TEST_CASE("reasoning comes apart from text, in each of its forms") {
   CHECK(
       read(

@@ -62,9 +62,10 @@ void content_reader::candidate_(const json::object& candidate) {
   if (const auto message = text_or(candidate, "finishMessage"); !message.empty()) {
     finish_message_ = cut_utf8(message, limits::error_message_bytes_max);
   }
-  if (const auto reason = text_or(candidate, "finishReason"); !reason.empty()) {
-    answer_.finished(reason);
-  }
+  const auto reason = text_or(candidate, "finishReason");
+  if (!reason.empty()) answer_.finished(reason);
+  finish_is_everywhere_ = !reason.empty() && (!begun_ || finish_is_everywhere_);
+  begun_ = true;
 }
 
 void content_reader::part_(const json::object& part) {

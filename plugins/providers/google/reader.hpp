@@ -19,6 +19,8 @@ class content_reader : public provider::answer_reader {
   void event(std::string_view name, const json::value& data) override;
   void whole(const json::value& body) override;
   bool complete() const override { return answer_.raw_finish().has_value(); }
+  // Some servers put the reason into every chunk.
+  bool complete_when_cut() const override { return complete() && !finish_is_everywhere_; }
   void closing() override;
 
  private:
@@ -44,6 +46,8 @@ class content_reader : public provider::answer_reader {
   std::string finish_message_;
   std::size_t kept_bytes_ = 0;
   bool told_data_ = false;
+  bool begun_ = false;                 // a chunk with a candidate has come
+  bool finish_is_everywhere_ = false;  // each of them had a finish reason
 };
 
 }  // namespace rustic::google

@@ -43,6 +43,20 @@ const std::string rich = stream_of(
 
 }  // namespace
 
+TEST_CASE("a finish reason in every chunk does not make a stream whole that broke") {
+  const error broke{status_code::unavailable, "reset", "", {}, json::object{{"kind", "reset"}}};
+  const std::string all =
+      stream_of({chunk(R"([{"text":"a"}])", "STOP"), chunk(R"([{"text":"b"}])", "STOP")});
+  const auto cut = fakes::read_whole(make, all, &broke);
+  REQUIRE(cut.problem);
+  CHECK(cut.problem->details.at("kind") == "stream_cut");
+  CHECK(cut.text == "ab");
+  CHECK_FALSE(fakes::read_whole(make, all).problem);
+  // Where the reason comes once, the end has come with it.
+  const std::string once = stream_of({chunk(R"([{"text":"a"}])"), chunk("[]", "STOP")});
+  CHECK_FALSE(fakes::read_whole(make, once, &broke).problem);
+}
+
 TEST_CASE("a stream with everything") {
   std::string body = rich;
   std::erase(body, '\n');  // the line ends inside the events of this file

@@ -43,6 +43,8 @@ class answer_reader {
   virtual void whole(const json::value& body) = 0;
   // Whether what has come is all that belongs to an answer. An answer that ends before is an error.
   virtual bool complete() const = 0;
+  // The same where the connection broke: for APIs whose mark of the end may come before the end.
+  virtual bool complete_when_cut() const { return complete(); }
   // An event with the text [DONE], which is no JSON.
   virtual void done_mark() {}
   // Before the result is made: the last chance to keep something or to fail.

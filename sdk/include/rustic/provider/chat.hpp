@@ -55,7 +55,10 @@ class chat_reader : public answer_reader {
  protected:
   void event(std::string_view name, const json::value& data) override;
   void whole(const json::value& body) override;
-  bool complete() const override { return done_ || answer_.raw_finish().has_value(); }
+  // Some servers put an empty reason into every chunk.
+  bool complete() const override {
+    return done_ || !answer_.raw_finish().value_or(std::string()).empty();
+  }
   void done_mark() override;
   void closing() override;
 
