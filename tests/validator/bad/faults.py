@@ -342,7 +342,7 @@ static void *emitter(void *self) { for (int i = 0; i < 5; ++i) emit((state *)sel
 MORE_FAULTS = [
     ('import.libraries', dict(library='rustic_in_a_folder', library_by_path=True)),
     ('contract.descriptors', dict(CALL='if (!holds(request->body, "\\"text\\"")) (void)!open("/dev/null", O_RDONLY);')),
-    ('contract.memory', dict(THREAD_US='500', CANCEL='memset(malloc(16384), 1, 16384);'
+    ('contract.memory', dict(THREAD_US='5000', CANCEL='*(volatile char *)malloc(65536) = 1;'
                              'finish(me, RAI_CANCELLED, "{\\"message\\":\\"x\\"}");')),
     ('contract.output', dict(STOP='(void)!write(2, "bye\\n", 4);')),
     ('unload.descriptors', dict(CALL='close(0);')),
