@@ -68,11 +68,11 @@ class bus {
   void wake();
   void charge(std::uint64_t subscription, const char* what);
 
-  const hooks& hooks_;
   // Read with a shard of it held, written with all.
   sharded_lock lock_;
-  std::vector<subscriber> subscribers_;  // by id, which is the order of subscription
   std::array<frame_list, lock_shards> frames_;
+  std::vector<subscriber> subscribers_;  // by id, which is the order of subscription
+  const hooks& hooks_;
 
   std::mutex write_mutex_;  // one writer at a time
   std::uint64_t next_id_ = 1;

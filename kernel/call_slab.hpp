@@ -212,8 +212,8 @@ class call_slab {
   call_slot* slot_of(rai_call id) const noexcept;
   call_slot* refill(shard& own);
 
-  const std::uint64_t first_life_;
   std::array<shard, lock_shards> shards_;
+  const std::uint64_t first_life_;
   std::array<std::atomic<call_slot**>, chunk_count> chunks_{};
 
   // Guarded by mutex_, which is never taken with a shard's lock held.

@@ -126,8 +126,8 @@ class registry {
   binding* find_generation(std::uint64_t generation);
   listed describe(const binding& b) const;
 
-  const hooks& hooks_;
   routes routes_;
+  const hooks& hooks_;
 
   // Guarded by mutex_, which is taken before a shard of the routes and never while calling out.
   std::mutex mutex_;
