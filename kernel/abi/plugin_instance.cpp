@@ -78,10 +78,10 @@ std::string plugin_instance::start(const std::filesystem::path& file, std::strin
     started_ = true;
     return {};
   }
-  status = RAI_UNKNOWN;
   try {
     status = table_.start(self_, &error.writer);
   } catch (...) {
+    status = RAI_UNKNOWN;
     error.text = "start threw an exception";
   }
   started_ = status == RAI_OK;
