@@ -166,6 +166,19 @@ json_kind kind_of(std::string_view json) noexcept {
   }
 }
 
+bool is_json(std::string_view text) {
+  try {
+    check_syntax(text);
+    return true;
+  } catch (const failure&) {
+    return false;
+  }
+}
+
+bool is_json(std::string_view text, json_kind kind) {
+  return is_json(text) && kind_of(text) == kind;
+}
+
 object_view object_view::parse(std::string_view text) {
   if (text.size() > request_bytes_max)
     invalid("the request has " + std::to_string(text.size()) + " bytes; at most " +

@@ -76,3 +76,12 @@ TEST_CASE("a snippet never cuts a character in two") {
   CHECK(text_query("plain").match(R"(["plain"])"));
   CHECK_FALSE(text_query("x").match(R"([{"data":"x"}, 7, null])"));
 }
+
+TEST_CASE("what a disk gave back is told apart from JSON") {
+  for (const char* good : {"[]", " {\"a\":1} ", "7", "\"x\"", "null"}) CHECK(is_json(good));
+  for (const char* bad : {"", "[", "[1,]", "[]]", "{\"a\":\"\xFF\"}", "nul", "\x01"})
+    CHECK_FALSE(is_json(bad));
+  CHECK_FALSE(is_json(std::string_view("[]\0", 3)));
+  CHECK(is_json("[]", json_kind::array));
+  CHECK_FALSE(is_json("[]", json_kind::object));
+}

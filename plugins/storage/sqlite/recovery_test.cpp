@@ -278,6 +278,55 @@ TEST_CASE_FIXTURE(fixture,
   CHECK(read_file(settings.path) == bytes);
 }
 
+TEST_CASE_FIXTURE(fixture, "a text that rotted costs itself and nothing else") {
+  fill(3);
+  {
+    sqlite_store store(settings);
+    REQUIRE(store.execute("session.create", create("b")).status == status_code::ok);
+    for (const char* key : {"k", "l"})
+      REQUIRE(store
+                  .execute("state.put",
+                           R"({"scope":"s","value":[1],"key":")" + std::string(key) + "\"}")
+                  .status == status_code::ok);
+    REQUIRE(store.execute("journal.append", R"({"stream":"j","records":[{"n":1}]})").status ==
+            status_code::ok);
+  }
+  for (const char* rot : {"x'5B7B'", "x'00'", "x'5B22FF225D'", "''", "'{}'"}) {
+    CAPTURE(rot);
+    {
+      connection raw(settings.path, 1000);
+      const std::string text = "CAST(" + std::string(rot) + " AS TEXT)";
+      raw.script("UPDATE messages SET parts = " + text + ", metadata = " +
+                 (text == "CAST('{}' AS TEXT)" ? "'[]'" : text) + " WHERE position & 255 = 2");
+      raw.script("UPDATE sessions SET title = " + text + ", metadata = 'x' WHERE id = 'a'");
+      raw.script("UPDATE state SET value = x'FF' || '' WHERE key = 'k'");
+      raw.script("UPDATE records SET record = '{' || CAST(x'FF' AS TEXT)");
+    }
+    sqlite_store store(settings);
+    const auto listed = store.execute("session.list", "{}");
+    REQUIRE(listed.status == status_code::ok);
+    CHECK(rustic::array_or_empty(rustic::parse_object(listed.body), "sessions").size() == 2);
+    const auto range = store.execute("messages.range", R"({"session":"a"})");
+    REQUIRE(range.status == status_code::ok);
+    const auto body = rustic::parse_object(range.body);
+    REQUIRE(rustic::array_or_empty(body, "messages").size() == 3);
+    const auto& parts =
+        rustic::array_or_empty(rustic::array_or_empty(body, "messages")[1].as_object(), "parts");
+    REQUIRE(parts.size() == 1);
+    CHECK(rustic::text_or(parts[0].as_object(), "text").find("damaged") != std::string_view::npos);
+    CHECK(store.execute("messages.search", R"({"query":"mmm"})").status == status_code::ok);
+    CHECK(store.execute("messages.append", say("a", "more")).status == status_code::ok);
+    const auto state = store.execute("state.get", R"({"scope":"s","key":"k"})");
+    CHECK(state.status == status_code::data_loss);
+    CHECK(rustic::parse_object(state.body).contains("hint"));
+    CHECK(store.execute("state.get", R"({"scope":"s","key":"l"})").status == status_code::ok);
+    CHECK(store.execute("journal.read", R"({"stream":"j"})").status == status_code::data_loss);
+    connection raw(settings.path, 1000);
+    raw.script("DELETE FROM messages WHERE position & 255 > 3");
+    raw.script("UPDATE sessions SET next_seq = 4 WHERE id = 'a'");
+  }
+}
+
 TEST_CASE_FIXTURE(fixture, "an emptied file beside a full log is damage, not a new database") {
   in_crashing_child(settings,
                     [&](sqlite_store& store) { store.execute("session.create", create("a")); });

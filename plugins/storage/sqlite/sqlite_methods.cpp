@@ -2,6 +2,7 @@
 // caller.
 #include <algorithm>
 #include <limits>
+#include <rustic/json.hpp>
 
 #include <rustic/storage/message_text.hpp>
 #include "schema.hpp"
@@ -16,20 +17,43 @@ constexpr std::int64_t seq_of(std::int64_t position) {
   return position & seq_max;
 }
 
+// A bit that rotted inside a text is nothing that SQLite could notice, and one such text would make
+// the whole answer unreadable. A message or a session loses only the text itself.
+constexpr std::string_view damaged_parts =
+    R"([{"type":"text","text":"[This message cannot be read: the database is damaged here.]"}])";
+
+std::string readable(std::string_view text) {
+  return is_utf8(text) ? std::string(text) : to_utf8(text);
+}
+std::optional<std::string> readable(std::optional<std::string> text) {
+  if (text && !is_utf8(*text)) text = to_utf8(*text);
+  return text;
+}
+std::string_view sound(std::string_view json, json_kind kind, std::string_view instead) {
+  return is_json(json, kind) ? json : instead;
+}
+// What a program keeps for itself cannot be replaced by something else.
+std::string_view require_sound(std::string_view json, const std::string& what) {
+  if (is_json(json)) return json;
+  throw failure(status_code::data_loss, "reading " + what + ": the database is damaged there",
+                "bring the file back from a backup, or write it anew");
+}
+
 constexpr std::string_view session_columns =
     "SELECT id, created_at_ms, updated_at_ms, title, agent, workspace, parent, metadata, version, "
     "next_seq - first_seq FROM sessions ";
 
 session_record read_session(const statement& row) {
   session_record session;
-  session.id = row.text(0);
+  session.id = readable(row.text(0));
   session.created_at_ms = row.integer(1);
   session.updated_at_ms = row.integer(2);
-  session.title = row.optional_text(3);
-  session.agent = row.optional_text(4);
-  session.workspace = row.optional_text(5);
-  session.parent = row.optional_text(6);
+  session.title = readable(row.optional_text(3));
+  session.agent = readable(row.optional_text(4));
+  session.workspace = readable(row.optional_text(5));
+  session.parent = readable(row.optional_text(6));
   session.metadata = row.optional_text(7);
+  if (session.metadata && !is_json(*session.metadata, json_kind::object)) session.metadata.reset();
   session.version = row.integer(8);
   session.message_count = row.integer(9);
   return session;
@@ -179,8 +203,10 @@ std::string sqlite_store::messages_range(const messages_range_request& request) 
     }
     bytes += size;
     if (given++ > 0) out += ',';
-    append_message(out, seq_of(row.integer(0)), row.text(3), row.text(5), row.integer(2),
-                   row.text(4));
+    const auto role = readable(row.text(3));
+    append_message(out, seq_of(row.integer(0)), role,
+                   sound(row.text(5), json_kind::array, damaged_parts), row.integer(2),
+                   sound(row.text(4), json_kind::object, ""));
   }
   out += "],\"more\":";
   out += more ? "true}" : "false}";
@@ -264,7 +290,7 @@ std::string sqlite_store::state_get(const state_key& at) {
                               at.scope, at.key);
   if (!row.step()) fail_no_state(at);
   std::string out = "{\"value\":";
-  out += row.text(1);
+  out += require_sound(row.text(1), "state \"" + at.key + "\" of \"" + at.scope + "\"");
   return out += ",\"version\":" + std::to_string(row.integer(0)) + "}";
 }
 
@@ -305,8 +331,10 @@ std::string sqlite_store::state_list(const state_list_request& request) {
   for (bool first = true; row.step(); first = false) {
     if (!first) out += ',';
     object_writer writer(out);
-    writer.text("key", row.text(0));
-    writer.raw("value", row.text(2));
+    const auto key = readable(row.text(0));
+    writer.text("key", key);
+    writer.raw("value",
+               require_sound(row.text(2), "state \"" + key + "\" of \"" + request.scope + "\""));
     writer.integer("version", row.integer(1));
     writer.close();
     check_answer(out);
@@ -362,7 +390,9 @@ std::string sqlite_store::journal_read(const journal_read_request& request) {
       more = true;
       break;
     }
-    const auto record = row.text(1);
+    const auto record =
+        require_sound(row.text(1), "record " + std::to_string(seq_of(row.integer(0))) +
+                                       " of journal \"" + request.stream + "\"");
     bytes += static_cast<std::int64_t>(record.size());
     if (given++ > 0) out += ',';
     object_writer writer(out);

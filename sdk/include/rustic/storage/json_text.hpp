@@ -18,6 +18,10 @@ namespace rustic::storage {
 enum class json_kind { object, array, string, number, boolean, null };
 json_kind kind_of(std::string_view json) noexcept;
 
+// Whether a text that was not checked is JSON, in UTF-8: for what a disk gives back.
+bool is_json(std::string_view text);
+bool is_json(std::string_view text, json_kind kind);
+
 // The members of one JSON object. Every getter throws failure(INVALID_ARGUMENT) naming the key.
 class object_view {
  public:
