@@ -199,8 +199,10 @@ std::string loader::activate_locked(record& plugin, std::vector<std::string>& pa
   path.push_back(plugin.file.about.id);
   if (plugin.activating) {
     std::string cycle;
-    for (auto at = std::find(path.begin(), path.end(), path.back()); at != path.end(); ++at)
-      cycle += (cycle.empty() ? "" : " -> ") + *at;
+    for (auto at = std::find(path.begin(), path.end(), path.back()); at != path.end(); ++at) {
+      if (!cycle.empty()) cycle += " -> ";
+      cycle += *at;
+    }
     path.pop_back();
     return "its requirements form a cycle: " + cycle;
   }
@@ -470,7 +472,7 @@ std::vector<std::string> loader::stop(std::uint32_t grace_ms) {
       one->instance->stop();
     } else {
       left.push_back(one->instance->id());
-      one->instance.release();  // its calls still use it: it lives until the process ends
+      (void)one->instance.release();  // its calls still use it: it lives until the process ends
     }
   }
   return left;
