@@ -11,7 +11,11 @@ rai_event make_event(rai_event_kind kind, std::string_view text, std::uint32_t i
 
 json::object call_result::object() const {
   if (!ok()) throw failure(problem());
-  return parse_object(body, "result");
+  try {
+    return parse_object(body, "result");
+  } catch (const failure& unreadable) {  // not the caller's mistake
+    throw failure(status_code::internal, unreadable.problem().message);
+  }
 }
 
 rai_request context::make_request(const call_spec& spec) noexcept {
