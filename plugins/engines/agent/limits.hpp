@@ -10,6 +10,7 @@ inline constexpr int parallel_calls_default = 8;  // read-only calls at once
 inline constexpr int parallel_calls_max = 64;
 inline constexpr std::size_t calls_per_answer_max = 64;
 inline constexpr std::size_t tool_output_bytes_max = 64u * 1024;  // of one result, for the model
+inline constexpr std::size_t shown_output_bytes_max = 1u << 20;   // of one call, while it runs
 inline constexpr std::size_t arguments_bytes_max = 4u << 20;      // of one call
 inline constexpr std::size_t arguments_preview_bytes = 2000;      // shown back when malformed
 inline constexpr std::size_t partial_text_bytes_max = 4u << 20;

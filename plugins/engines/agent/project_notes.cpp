@@ -60,6 +60,9 @@ notes find_notes(const fs::path& workspace) {
     }
     if (fs::exists(directory / ".git", problem) || directory == directory.root_path()) break;
     directory = directory.parent_path();
+    // What anybody may have put there (as into /tmp) is no instruction.
+    const auto mode = fs::status(directory, problem).permissions();
+    if ((mode & fs::perms::others_write) != fs::perms::none) break;
   }
   return {};
 }

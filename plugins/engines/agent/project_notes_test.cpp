@@ -50,6 +50,16 @@ TEST_CASE("AGENTS.md goes before CLAUDE.md, and an include line is followed") {
   CHECK(find_notes(top.path).text == "agents");
 }
 
+TEST_CASE("a directory above that anybody may write to is not looked at") {
+  scratch top;
+  top.write("open/AGENTS.md", "planted");
+  top.write("open/mine/file", "x");
+  CHECK(find_notes(top.path / "open/mine").text == "planted");
+  fs::permissions(top.path / "open", fs::perms::all);
+  CHECK(find_notes(top.path / "open/mine").text.empty());
+  CHECK(find_notes(top.path / "open").text == "planted");
+}
+
 TEST_CASE("huge, binary and strange files do no harm") {
   scratch top;
   top.write(".git/HEAD", "x");

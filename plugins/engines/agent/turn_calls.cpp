@@ -64,8 +64,13 @@ task<void> turn::call_tool(const checked_call& call, outcome& what) {
   const auto text = json::serialize(body);
   const std::string target = "rustic.tool/" + call.name;
   std::array<text_decoder, 2> streams;  // standard output, standard error
+  std::size_t shown = 0;
   const auto tell = [&](std::uint32_t stream, std::string piece) {
-    if (piece.empty()) return flow::go_on;
+    if (piece.empty() || shown >= shown_output_bytes_max) return flow::go_on;
+    const std::size_t room = shown_output_bytes_max - shown;
+    shown += piece.size();
+    if (piece.size() >= room)
+      piece = std::string(cut_utf8(piece, room)) + "\n[... more is not shown ...]\n";
     return ctx_.event(
         {{"type", "tool_output"}, {"id", call.id}, {"stream", stream}, {"text", piece}});
   };
@@ -93,13 +98,13 @@ task<void> turn::call_tool(const checked_call& call, outcome& what) {
     const auto problem = result.problem();
     what.cancelled = ctx_.cancelled() && ends_turn(problem.code);
     what.error = problem.message;
-    const auto* details = problem.details.if_object();
-    if (problem.code == status_code::permission_denied && details &&
-        text_or(*details, "kind") == "permission")
+    // By the policy; by the kernel, when the policy does not stand before it; or by the tool.
+    if (problem.code == status_code::permission_denied)
       record_.denials.push_back(
           {{"id", call.id}, {"name", call.name}, {"reason", problem.message}});
-    else if (!problem.hint.empty())
-      what.error += " (" + problem.hint + ")";
+    const auto* details = problem.details.if_object();
+    const bool reason_is_whole = details && text_or(*details, "kind") == "permission";
+    if (!problem.hint.empty() && !reason_is_whole) what.error += " (" + problem.hint + ")";
   }
   if (!what.success && what.error.empty()) what.error = "the tool failed and gave no reason";
 }
