@@ -208,6 +208,12 @@ json::object hidden(const json::object& body, const known_secrets& secrets) {
     out.push_back(text.is_string() ? json::value(secrets.hide(text.get_string())) : text);
   return {{"texts", std::move(out)}};
 }
+
+void check_method(const char* service, std::string_view method, std::string_view known) {
+  if (method != known)
+    throw failure(status_code::unimplemented,
+                  std::string(service) + " has no method " + std::string(method));
+}
 }  // namespace
 
 void provide_basics(host_services& services,
@@ -215,21 +221,24 @@ void provide_basics(host_services& services,
                     std::vector<std::string> secret_callers,
                     const std::map<std::string, std::string>& environment) {
   services.provide("rustic.clock/default",
-                   [](std::string_view, const json::object&, std::string_view) {
+                   [](std::string_view method, const json::object&, std::string_view) {
+                     check_method("rustic.clock/default", method, "now");
                      return json::serialize(json::object{{"unix_ms", unix_now_ms()}});
                    });
   const auto maker = std::make_shared<id_maker>();
-  services.provide(
-      "rustic.id/default", [maker](std::string_view, const json::object& body, std::string_view) {
-        const std::string prefix(text_or(body, "prefix"));
-        return json::serialize(json::object{{"id", prefix + maker->make(unix_now_ms())}});
-      });
+  services.provide("rustic.id/default", [maker](std::string_view method, const json::object& body,
+                                                std::string_view) {
+    check_method("rustic.id/default", method, "new");
+    const std::string prefix(text_or(body, "prefix"));
+    return json::serialize(json::object{{"id", prefix + maker->make(unix_now_ms())}});
+  });
   const auto secrets = std::make_shared<known_secrets>(environment);
   services.provide("rustic.secret/default", [resolve = std::move(resolve_secret),
                                              callers = std::move(secret_callers), secrets](
                                                 std::string_view method, const json::object& body,
                                                 std::string_view caller) {
     if (method == "hide") return json::serialize(hidden(body, *secrets));
+    check_method("rustic.secret/default", method, "resolve");
     if (std::find(callers.begin(), callers.end(), caller) == callers.end())
       throw failure(status_code::permission_denied,
                     "resolving a secret for plugin \"" + std::string(caller) + "\": not allowed",
