@@ -25,6 +25,7 @@ program::program(global_options global) : global_(std::move(global)) {
                   "finding the working directory: " + problem.message(),
                   "change into a directory that is there, or name one with -C");
   around_ = config::surroundings_of_process();
+  config::blank_secrets_of_process();
   executable_ = std::filesystem::read_symlink("/proc/self/exe", problem);
 }
 

@@ -483,7 +483,10 @@ TEST_CASE("what a turn is made of can be said on the command line") {
 }
 
 TEST_CASE("no key reaches a tool, the log, the database or a recording") {
-  world w({shell_call("env; echo ${OPENAI_API_KEY:-none}"), fakes::step::saying("Done.")});
+  // A tool may also look into the environment of the processes above it.
+  world w({shell_call("env; echo ${OPENAI_API_KEY:-none}; p=$PPID; while [ $p -gt 1 ]; do "
+                      "tr '\\0' '\\n' </proc/$p/environ; read -r _ _ _ p _ </proc/$p/stat; done"),
+           fakes::step::saying("Done.")});
   const auto end = w.chat({"--permission-mode", "bypass", "--record", "run.jsonl", "--log-level",
                            "trace", "-vv", "-o", "stream-json", "Go"});
   CAPTURE(end.err);

@@ -4,7 +4,10 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <vector>
+
+#include "host/runtime/config/redact.hpp"
 
 extern "C" char** environ;
 
@@ -37,6 +40,14 @@ surroundings surroundings_of_process() {
   around.cwd = std::filesystem::current_path(problem);
   if (problem) around.cwd = around.home;
   return around;
+}
+
+void blank_secrets_of_process() {
+  for (char** entry = environ; entry && *entry; ++entry) {
+    char* equals = std::strchr(*entry, '=');
+    if (equals && is_secret_name({*entry, static_cast<std::size_t>(equals - *entry)}))
+      std::memset(equals + 1, 0, std::strlen(equals + 1));
+  }
 }
 
 directories directories_of(const surroundings& around) {

@@ -19,6 +19,9 @@ struct surroundings {
 // Those of this process; the only place that reads its environment. Home comes from HOME, else from
 // the user database. Not safe while another thread changes the environment.
 surroundings surroundings_of_process();
+// Blanks the values of variables named like secrets where /proc/PID/environ shows them: whatever
+// runs as this user may read that. Not while another thread reads the environment.
+void blank_secrets_of_process();
 
 // Where this program keeps things, per the XDG base directories (relative ones are ignored).
 struct directories {
