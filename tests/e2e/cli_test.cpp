@@ -191,6 +191,14 @@ TEST_CASE("the calls of the last allowed round are listed and not run") {
     CHECK(calls[0].as_object().contains(member));
   CHECK(calls[0].as_object().at("success").is_null());
   CHECK(!fs::exists(w.work() / "made"));
+
+  // So is one that the kernel refuses because there is no policy to ask.
+  world bare({shell_call("touch made"), fakes::step::saying("Then not.")});
+  bare.environment["RUSTIC_AI_PLUGIN__PERMISSION__ENABLED"] = "false";
+  const auto refused = bare.chat({"-o", "json", "Go"});
+  CHECK(refused.status == 5);
+  CHECK(array_or_empty(refused.object(), "permission_denials").size() == 1);
+  CHECK(!fs::exists(bare.work() / "made"));
 }
 
 TEST_CASE("a denial is told with the call and its reason") {
@@ -291,6 +299,18 @@ TEST_CASE("stream-json tells a turn with tools as it happens") {
   const auto result = parse_object(of_type["tool_result"]);
   for (const auto* member : {"id", "name", "success", "output", "error", "duration_ms"})
     CHECK(result.contains(member));
+}
+
+TEST_CASE("of a flood of output a part is shown while it runs") {
+  world w({shell_call("head -c 5000000 /dev/zero | tr '\\0' x"), fakes::step::saying("Done.")});
+  const auto end = w.chat({"-o", "stream-json", "--permission-mode", "bypass", "Go"});
+  CHECK(end.status == 0);
+  std::string shown;
+  for (const auto& line : end.lines())
+    if (text_or(line, "type") == "tool_output") shown += text_or(line, "text");
+  CHECK(shown.size() > 1'000'000);
+  CHECK(shown.size() < 1'100'000);
+  CHECK(shown.ends_with("[... more is not shown ...]\n"));
 }
 
 TEST_CASE("arguments that are no JSON are told as the model wrote them") {
