@@ -29,6 +29,8 @@ json::object to_json(const surveyed_plugin& one) {
   out["reason"] = reason.empty() ? json::value() : json::value(to_utf8(reason));
   const auto& first = one.file.shadowed_by;
   out["shadowed_by"] = first.empty() ? json::value() : json::value(to_utf8(first.string()));
+  out["generation"] =
+      one.served.empty() ? json::value() : json::value(one.served.front().generation);
   out["isolation"] = one.where.isolated ? "process" : "none";
   out["isolation_because"] = to_utf8(one.where.because);
   out["quarantined"] = one.known.quarantined;
@@ -80,8 +82,10 @@ exit_code plugin_list(program& with, const arguments& given) {
   for (const auto& one : survey.plugins) {
     auto state = std::string(one.state());
     if (state == "ready" && one.where.isolated) state = "in a cell";
-    rows.push_back({visible(one.name()), visible(one.file.about.version), state, one.from,
-                    visible(one.file.about.description)});
+    const auto generation =
+        one.served.empty() ? "-" : std::to_string(one.served.front().generation);
+    rows.push_back({visible(one.name()), visible(one.file.about.version), state, generation,
+                    one.from, visible(one.file.about.description)});
     if (const auto reason = one.reason(); !reason.empty())
       reasons += "! " + visible(one.name()) + " (" + one.file.listed.string() +
                  "): " + visible(reason) + "\n";
@@ -90,8 +94,9 @@ exit_code plugin_list(program& with, const arguments& given) {
     std::puts("There are no plugins; rustic-ai plugin doctor looks for the cause.");
     return exit_code::done;
   }
-  std::fputs(to_table({"ID", "VERSION", "STATE", "FROM", "ABOUT"}, rows, terminal_width()).c_str(),
-             stdout);
+  std::fputs(
+      to_table({"ID", "VERSION", "STATE", "GEN", "FROM", "ABOUT"}, rows, terminal_width()).c_str(),
+      stdout);
   if (!reasons.empty()) std::printf("\n%s", reasons.c_str());
   if (!survey.known.problem.empty())
     with.notice("what is remembered about plugins cannot be read: " + survey.known.problem);
@@ -102,7 +107,12 @@ exit_code plugin_info(program& with, const arguments& given) {
   const plugin_survey survey(with);
   const auto& one = survey.at(given.subject);
   if (given.json) {
-    std::printf("%s\n", json::serialize(to_json(one)).c_str());
+    auto out = to_json(one);
+    json::array running;
+    for (const auto& by : one.served)
+      running.push_back({{"pid", by.process}, {"generation", by.generation}});
+    out["running"] = std::move(running);
+    std::printf("%s\n", json::serialize(out).c_str());
     return exit_code::done;
   }
   const auto width = terminal_width();
@@ -121,6 +131,10 @@ exit_code plugin_info(program& with, const arguments& given) {
   field("from", one.from);
   field("runs", std::string(one.where.isolated ? "in a process of its own" : "in the program") +
                     ": " + one.where.because);
+  std::vector<std::string> serving;
+  for (const auto& by : one.served)
+    serving.push_back(std::to_string(by.generation) + " in process " + std::to_string(by.process));
+  field("generation", joined(serving));
   if (!one.known.deaths_unix_ms.empty())
     field("deaths", std::to_string(one.known.deaths_unix_ms.size()) + ", the last time of " +
                         one.known.last_death);

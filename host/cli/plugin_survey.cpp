@@ -1,6 +1,7 @@
 #include "host/cli/plugin_survey.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <rustic/schema.hpp>
 #include <set>
 
@@ -54,6 +55,8 @@ plugin_survey::plugin_survey(program& with)
       user_directory(runtime::user_plugin_directory(with.around())) {
   const auto options_count = with.global().plugin_dirs.size();
   const auto paths = runtime::paths_of(settings.plugin_directories);
+  const auto served =
+      runtime::generation_notes::read(runtime::generation_notes_directory(settings));
   for (auto& file : kernel::abi::find_plugins(paths)) {
     auto& made = plugins.emplace_back();
     made.where = runtime::place(file, settings);
@@ -65,6 +68,9 @@ plugin_survey::plugin_survey(program& with)
                 : shipped(file)                           ? "program"
                 : paths[file.directory] == user_directory ? "user"
                                                           : "paths";
+    const auto listed = to_utf8(file.listed.string());
+    std::copy_if(served.begin(), served.end(), std::back_inserter(made.served),
+                 [&](const auto& one) { return one.path == listed; });
     made.file = std::move(file);
   }
   const auto offered = offered_targets(plugins);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "host/cli/program.hpp"
+#include "host/runtime/generation_notes.hpp"
 #include "host/runtime/options.hpp"
 #include "host/runtime/plugin_ledger.hpp"
 #include "host/runtime/plugin_placement.hpp"
@@ -18,6 +19,8 @@ struct surveyed_plugin {
   std::string disabled;              // why; empty: it is not
   std::vector<std::string> missing;  // what it requires and nothing offers
   std::string from;                  // "program", "user", "paths" or "option"
+  // By programs that run and have exchanged it, the highest generation first.
+  std::vector<runtime::served_generation> served;
 
   // "ready", "disabled", "quarantined", "shadowed", "unusable" or "incomplete".
   std::string_view state() const;

@@ -4,31 +4,17 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <rustic/status.hpp>
-#include <sstream>
 #include <utility>
 
 #include "host/runtime/config/files.hpp"
 #include "host/runtime/host_services.hpp"
 #include "host/runtime/limits.hpp"
+#include "host/runtime/process_start.hpp"
 
 namespace rustic::runtime {
 namespace fs = std::filesystem;
 namespace {
-
-// Field 22 of /proc/PID/stat (proc(5)): tells a process from a later one of the same number. Empty:
-// there is none.
-std::string start_of(std::int64_t process) {
-  std::ifstream file("/proc/" + std::to_string(process) + "/stat");
-  std::string text;
-  if (!std::getline(file, text)) return {};
-  std::istringstream fields(text.substr(std::min(text.rfind(')'), text.size() - 1) + 1));
-  std::string field;
-  for (int number = 3; number <= 22; ++number)
-    if (!(fields >> field)) return {};
-  return field;
-}
 
 void remove_old(const fs::path& directory) {
   std::error_code problem;
@@ -88,8 +74,9 @@ void circuit_notes::write() {
     return;
   }
   try {
-    const json::object all{
-        {"process", process}, {"started", start_of(process)}, {"circuits", std::move(circuits)}};
+    const json::object all{{"process", process},
+                           {"started", process_start(process)},
+                           {"circuits", std::move(circuits)}};
     config::write_atomically(file, json::serialize(all) + "\n");
     remove_old(directory_);
   } catch (const failure&) {  // the disk is full, or the directory is not ours
@@ -104,7 +91,7 @@ std::vector<circuit_note> circuit_notes::read(const fs::path& directory) {
     try {
       const auto all = parse_object(config::read_file(file.path(), circuit_file_bytes_max));
       const auto process = int_or(all, "process");
-      const auto started = start_of(process);
+      const auto started = process_start(process);
       const bool running = !started.empty() && started == text_or(all, "started");
       for (const auto& value : array_or_empty(all, "circuits")) {
         const auto* one = value.if_object();

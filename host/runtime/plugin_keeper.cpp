@@ -51,6 +51,7 @@ plugin_keeper::plugin_keeper(const options& with, kernel::kernel& owner, std::fu
       directories_(paths_of(with.plugin_directories)),
       file_(ledger_file(with)),
       wake_(std::move(wake)),
+      notes_(generation_notes_directory(with)),
       ledger_(file_.read()) {
   deaths_told_ = {owner.events(), owner.events().subscribe(died_topic, &on_death, this)};
 }
@@ -231,7 +232,7 @@ void plugin_keeper::follow_ledger(const ledger_state& before, const files& found
     const auto& is = now.of(id);
     if (was == is) continue;
     if (is.disabled && !was.disabled) {
-      const auto left = loader_->unload(id, unload_drain_ms);
+      const auto left = unload(id);
       tell(!left.empty(), "plugin " + id + " is switched off" + (left.empty() ? "" : "; " + left));
       continue;
     }
@@ -324,9 +325,24 @@ void plugin_keeper::follow_gone(const statuses& known, const files& found,
       announce_taken(*other, true, take_up(*other, true));
       continue;
     }
-    const auto left = loader_->unload(id, unload_drain_ms);
+    const auto left = unload(id);
     tell(!left.empty(), "plugin " + id + " is gone" + (left.empty() ? "" : "; " + left));
   }
+}
+
+// Empty, or what is still running.
+std::string plugin_keeper::unload(const std::string& id) {
+  auto left = loader_->unload(id, unload_drain_ms);
+  note_generations();
+  return left;
+}
+
+// Before a word is said of it: whoever asks then is told.
+void plugin_keeper::note_generations() {
+  std::map<std::string, std::uint32_t> serving;
+  for (const auto& one : loader_->list())
+    if (one.generation > 0) serving[one.file.listed.string()] = one.generation;
+  notes_.write(std::move(serving));
 }
 
 // Empty, or why not.
@@ -342,6 +358,7 @@ std::string plugin_keeper::take_up(const plugin_file& file, bool known) {
   }
   const auto was = forgive(id);
   auto problem = loader_->reload(file);
+  note_generations();
   if (problem.empty()) return problem;
   if (was.quarantined) {
     std::scoped_lock state(state_mutex_);

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "host/runtime/generation_notes.hpp"
 #include "host/runtime/options.hpp"
 #include "host/runtime/plugin_ledger.hpp"
 #include "host/runtime/plugin_placement.hpp"
@@ -92,6 +93,8 @@ class plugin_keeper {
   void announce_taken(const kernel::abi::plugin_file& file, bool known, const std::string& problem);
   void trust(const kernel::abi::plugin_file& file, std::string_view how);
   ledger_plugin forgive(const std::string& id);
+  std::string unload(const std::string& id);
+  void note_generations();
   void tell(bool problem, std::string text) const;
   void look_again_in(std::chrono::milliseconds time);
   bool shipped(const kernel::abi::plugin_file& file) const;
@@ -111,6 +114,7 @@ class plugin_keeper {
   std::map<std::string, kernel::abi::file_identity> refused_;  // by path, told already
   std::map<std::string, removal, std::less<>> removals_;       // by id
   std::optional<std::chrono::milliseconds> again_;
+  generation_notes notes_;
   std::function<void(plugin_notice)> told_;
 
   // Short, also taken below the loader's lock.

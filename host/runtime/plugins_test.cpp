@@ -409,10 +409,16 @@ TEST_CASE("what another process writes into the ledger takes effect") {
   put(w.user / "probe.so", version_of(probe_file, 1));
   w.watch();
   CHECK(w.ask("rustic.test/co", "echo").first == RAI_OK);
+  const auto notes = generation_notes_directory(w.with);
+  CHECK(!fs::exists(notes));  // as long as nothing was exchanged, nothing is written
   w.ledger().change([](ledger_state& all) { ++all.plugins["probe"].reloads; });
   CHECK(w.line_with("generation 2 serves") != "");
+  REQUIRE(generation_notes::read(notes).size() == 1);
+  CHECK(generation_notes::read(notes)[0].path == (w.user / "probe.so").string());
+  CHECK(generation_notes::read(notes)[0].generation == 2);
   w.ledger().change([](ledger_state& all) { all.plugins["probe"].disabled = true; });
   CHECK(w.line_with("plugin probe is switched off") != "");
+  CHECK(generation_notes::read(notes).empty());
   CHECK(w.ask("rustic.test/co", "echo").first == RAI_NOT_FOUND);
   w.ledger().change([](ledger_state& all) { all.plugins["probe"].disabled = false; });
   CHECK(w.line_with("generation 3 serves") != "");

@@ -1,6 +1,7 @@
 // tests/e2e/repl_plugins_test.cpp - plugin files that change while a conversation goes on, in a
 // real terminal.
 #include <doctest/doctest.h>
+#include <signal.h>
 #include <sys/wait.h>
 
 #include "repl_world.hpp"
@@ -46,6 +47,16 @@ repl_world world_with_calls(std::size_t calls) {
   return repl_world(std::move(steps));
 }
 
+// What another `rustic-ai` of the same user says.
+std::string other_program(const repl_world& w, std::vector<std::string> words) {
+  pty_program::options other = w.with;
+  words.insert(words.begin(), RUSTIC_AI);
+  other.words = std::move(words);
+  pty_program program(other);
+  CHECK(WEXITSTATUS(program.wait_exit()) == 0);
+  return program.raw();
+}
+
 void bypass(repl_world& w, const std::string& more = {}) {
   w.configure("[permissions]\nmode = \"bypass\"\n" + more);
 }
@@ -65,10 +76,7 @@ TEST_CASE("a plugin that is dropped in is announced, accepted, used, replaced, a
   const auto from = t.mark();
   const auto next = w.home / "next.so";
   put(next, "Hello from v2");
-  pty_program::options other = w.with;
-  other.words = {RUSTIC_AI, "plugin", "install", next.string()};
-  pty_program installer(other);
-  CHECK(WEXITSTATUS(installer.wait_exit()) == 0);
+  CHECK(has(other_program(w, {"plugin", "install", next.string()}), "Installed hello-c"));
   REQUIRE(t.wait_for("generation 2 serves", from) != npos);
   CHECK(has(w.run("greet", "turn 2 over"), "Hello from v2"));
 
@@ -133,4 +141,41 @@ TEST_CASE("/plugin reload opens a file anew and says why when it cannot") {
   CHECK(has(w.run("/plugin accept hello-c", "waits"), "waits to be accepted"));
   CHECK(has(w.run("/plugin", "accept NAME"), "/plugin reload NAME"));
   CHECK(has(w.run("/plugins", "hello-c"), "GEN"));
+}
+
+TEST_CASE("plugin list and info tell which generation a running program serves") {
+  repl_world w({});
+  bypass(w);
+  put(user_plugin(w), "Hello from v1");
+  auto& t = w.at_prompt();
+  const auto notes = w.home / ".local/state/rustic-ai/generations";
+  const auto info = [&] {
+    return parse_object(other_program(w, {"plugin", "info", "hello-c", "-o", "json"}));
+  };
+  CHECK(!fs::exists(notes));
+  CHECK(info().at("generation").is_null());
+  CHECK(info().at("running").as_array().empty());
+  for (const auto* generation : {"generation 1", "generation 2"})
+    CHECK(has(w.run("/plugin reload hello-c", generation), "serves"));
+  CHECK(info().at("generation") == 2);
+  CHECK(info().at("running") == json::array{json::object{{"pid", t.pid()}, {"generation", 2}}});
+  CHECK(has(other_program(w, {"plugin", "info", "hello-c"}),
+            "2 in process " + std::to_string(t.pid())));
+  const auto list = other_program(w, {"plugin", "list"});
+  CHECK(has(list, "GEN"));
+  const auto at = list.find("hello-c");
+  const auto row = list.substr(at, list.find('\n', at) - at);
+  CHECK(has(row, " 2 "));
+  REQUIRE(kill(t.pid(), SIGKILL) == 0);
+  (void)t.wait_exit();
+  CHECK(info().at("generation").is_null());
+  CHECK(info().at("running").as_array().empty());
+
+  w.at_prompt();
+  CHECK(has(w.run("/plugin reload hello-c", "generation 1"), "serves"));
+  CHECK(has(w.run("/plugin reload hello-c", "generation 2"), "serves"));
+  CHECK(!fs::is_empty(notes));
+  w.terminal->send("/exit\r");
+  CHECK(w.terminal->wait_exit() == 0);
+  CHECK(fs::is_empty(notes));
 }
