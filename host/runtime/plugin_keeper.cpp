@@ -114,7 +114,12 @@ bool plugin_keeper::shipped(const plugin_file& file) const {
 
 void plugin_keeper::tell(bool problem, std::string text) const {
   if (options_.log) options_.log(problem ? RAI_LOG_WARN : RAI_LOG_INFO, "plugins", 0, text);
-  if (told_) told_({problem, std::move(text)});
+  show({problem, std::move(text)});
+}
+
+void plugin_keeper::show(plugin_notice notice) const {
+  std::scoped_lock lock(told_mutex_);
+  if (told_) told_(std::move(notice));
 }
 
 // On whichever thread the cell noticed it: nothing here waits.
@@ -123,6 +128,7 @@ void plugin_keeper::on_death(void* self, rai_str, rai_str body) noexcept {
   try {
     const auto told = parse_object(to_view(body));
     const std::string id(text_or(told, "plugin"));
+    const bool quarantined = bool_or(told, "quarantined");
     {
       std::scoped_lock lock(me.state_mutex_);
       const bool room = me.deaths_.size() < deaths_waiting_max || me.deaths_.contains(id);
@@ -131,9 +137,13 @@ void plugin_keeper::on_death(void* self, rai_str, rai_str body) noexcept {
       if (one.deaths_unix_ms.size() < ledger_deaths_max)
         one.deaths_unix_ms.push_back(int_or(told, "unix_ms", unix_now_ms()));
       one.last_death = std::string(text_or(told, "reason"));
-      one.quarantined = one.quarantined || bool_or(told, "quarantined");
+      one.quarantined = one.quarantined || quarantined;
     }
     if (me.wake_) me.wake_();
+    // The cell has written it to the log.
+    me.show({true, "plugin " + id + " died: " + std::string(text_or(told, "reason")) +
+                       (quarantined ? "; it is quarantined now: rustic-ai plugin enable " + id
+                                    : "; the next call starts it again")});
   } catch (...) {  // no JSON, or no memory: the cell counts for itself
   }
 }
@@ -173,7 +183,10 @@ void plugin_keeper::write_deaths() {
 
 void plugin_keeper::watch(std::function<void(plugin_notice)> told) {
   std::scoped_lock lock(work_mutex_);
-  told_ = std::move(told);
+  {
+    std::scoped_lock telling(told_mutex_);
+    told_ = std::move(told);
+  }
   for (const auto& one : loader_->list())
     if (!one.file.problem.empty()) refused_[one.file.listed.string()] = one.file.identity;
   std::vector<std::filesystem::path> watched;
@@ -186,6 +199,8 @@ void plugin_keeper::watch(std::function<void(plugin_notice)> told) {
 
 void plugin_keeper::stop_watching() {
   watcher_.reset();
+  std::scoped_lock lock(told_mutex_);
+  told_ = nullptr;
 }
 
 void plugin_keeper::look_again_in(std::chrono::milliseconds time) {

@@ -63,8 +63,9 @@ class plugin_keeper {
              targets_function targets);
   void write_deaths();
 
-  // From now on changes of files and of the ledger take effect; `told` gets a line for each, on the
-  // watching thread. Throws failure when changes cannot be watched.
+  // From now on changes of files and of the ledger take effect; `told` gets a line for each and for
+  // each death, on whichever thread noticed it, until stop_watching: it waits for nothing and calls
+  // nothing here. Throws failure when changes cannot be watched; then deaths are told all the same.
   void watch(std::function<void(plugin_notice)> told);
   void stop_watching();
 
@@ -96,6 +97,7 @@ class plugin_keeper {
   std::string unload(const std::string& id);
   void note_generations();
   void tell(bool problem, std::string text) const;
+  void show(plugin_notice notice) const;
   void look_again_in(std::chrono::milliseconds time);
   bool shipped(const kernel::abi::plugin_file& file) const;
   ledger_state ledger() const;
@@ -115,6 +117,9 @@ class plugin_keeper {
   std::map<std::string, removal, std::less<>> removals_;       // by id
   std::optional<std::chrono::milliseconds> again_;
   generation_notes notes_;
+
+  // Held while it runs, so that it runs no more after stop_watching.
+  mutable std::mutex told_mutex_;
   std::function<void(plugin_notice)> told_;
 
   // Short, also taken below the loader's lock.

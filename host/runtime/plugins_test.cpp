@@ -434,6 +434,9 @@ TEST_CASE("deaths are remembered, and forgotten when the plugin is switched on a
   published(w, "no JSON");
   published(w, R"({"plugin":"probe","reason":"SIGABRT","unix_ms":6,"quarantined":true})");
   CHECK(w.deaths_told == 2);
+  CHECK(w.line_with("SIGSEGV") == "! plugin probe died: SIGSEGV; the next call starts it again");
+  CHECK(w.line_with("SIGABRT") ==
+        "! plugin probe died: SIGABRT; it is quarantined now: rustic-ai plugin enable probe");
   w.keeper->write_deaths();
   auto known = w.ledger().read().of("probe");
   CHECK(known.deaths_unix_ms == std::vector<std::int64_t>{5, 6});
@@ -443,6 +446,9 @@ TEST_CASE("deaths are remembered, and forgotten when the plugin is switched on a
   w.ledger().change([](ledger_state& all) { all.plugins.erase("probe"); });
   CHECK(w.line_with("generation 2 serves") != "");
   CHECK(!w.report("probe").known.quarantined);
+  w.keeper->stop_watching();
+  published(w, R"({"plugin":"probe","reason":"SIGTERM","unix_ms":7,"quarantined":false})");
+  CHECK(!w.has_line("SIGTERM"));
 }
 
 TEST_CASE("a file that the user's own hid serves when that goes; nothing is taken from elsewhere") {
