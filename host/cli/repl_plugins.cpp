@@ -18,6 +18,7 @@ std::string state_of(const runtime::plugin_report& one) {
   if (!one.pending.empty() && one.status.generation == 0) return "waiting";
   if (!one.status.file.usable())
     return one.status.file.shadowed_by.empty() ? "unusable" : "shadowed";
+  if (one.removed) return "removed";
   if (one.status.state == plugin_state::disabled) return "disabled";
   if (one.known.quarantined) return "quarantined";
   if (one.status.state == plugin_state::failed) return "failed";
@@ -28,6 +29,7 @@ std::string about(const runtime::plugin_report& one) {
   if (!one.pending.empty()) return "/plugin accept takes up " + one.pending;
   if (!one.status.replacement_problem.empty())
     return "the new file is not used: " + one.status.replacement_problem;
+  if (one.removed) return one.status.file.listed.string() + " is gone";
   if (one.known.quarantined) return "it died of " + one.known.last_death;
   if (!one.status.reason.empty()) return one.status.reason;
   return one.status.file.about.description;

@@ -498,6 +498,11 @@ std::vector<plugin_report> plugin_keeper::list() const {
     made.status = one;
     made.where = place(one.file, options_);
     made.known = ledger_.of(one.file.about.id);
+    if (one.state == plugin_state::disabled) {
+      made.removed = !is_there(one.file.listed);
+      const auto why = disabled_because(one.file.about.id, options_, ledger_);
+      if (!why.empty()) made.status.reason = why;
+    }
     const auto waiting = pending_.find(one.file.about.id);
     if (waiting != pending_.end() && one.file.usable())
       made.pending = waiting->second.about.version + " in " + waiting->second.listed.string();

@@ -35,7 +35,8 @@ struct plugin_report {
   kernel::abi::plugin_status status;
   placement where;
   ledger_plugin known;
-  std::string pending;  // a changed file waits for the person's word: what it is
+  bool removed = false;  // its file is gone, and so it was unloaded
+  std::string pending;   // a changed file waits for the person's word: what it is
 };
 
 // Threads: every function from any thread, but none from inside a plugin's functions, except

@@ -195,8 +195,10 @@ TEST_CASE("in a dev directory a new, a replaced and a removed file take effect a
   fs::remove(w.user / "probe.so");
   CHECK(w.line_with("plugin probe is gone") != "");
   CHECK(w.ask("rustic.test/co", "tag").first == RAI_NOT_FOUND);
+  CHECK(w.report("probe").removed);
   put(w.user / "probe.so", version_of(probe_file, 3));
   CHECK(w.line_with("generation 3 serves") != "");
+  CHECK(!w.report("probe").removed);
   CHECK(w.ask("rustic.test/co", "tag").first == RAI_OK);
 }
 
@@ -419,6 +421,8 @@ TEST_CASE("what another process writes into the ledger takes effect") {
   w.ledger().change([](ledger_state& all) { all.plugins["probe"].disabled = true; });
   CHECK(w.line_with("plugin probe is switched off") != "");
   CHECK(generation_notes::read(notes).empty());
+  CHECK(!w.report("probe").removed);
+  CHECK(w.report("probe").status.reason == "switched off; rustic-ai plugin enable probe");
   CHECK(w.ask("rustic.test/co", "echo").first == RAI_NOT_FOUND);
   w.ledger().change([](ledger_state& all) { all.plugins["probe"].disabled = false; });
   CHECK(w.line_with("generation 3 serves") != "");

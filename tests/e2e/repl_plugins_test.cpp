@@ -141,6 +141,10 @@ TEST_CASE("/plugin reload opens a file anew and says why when it cannot") {
   CHECK(has(w.run("/plugin accept hello-c", "waits"), "waits to be accepted"));
   CHECK(has(w.run("/plugin", "accept NAME"), "/plugin reload NAME"));
   CHECK(has(w.run("/plugins", "hello-c"), "GEN"));
+  const auto from = t.mark();
+  fs::remove(user_plugin(w));
+  REQUIRE(t.wait_for("plugin hello-c is gone", from) != npos);
+  CHECK(has(w.run("/plugins", "hello.so"), "removed"));
 }
 
 TEST_CASE("plugin list and info tell which generation a running program serves") {
