@@ -125,15 +125,26 @@ class command_line {
     } catch (const CLI::ParseError& problem) {
       std::ostringstream text, errors;
       const int status = app_.exit(problem, text, errors);
-      result.text =
-          status == 0 ? text.str()
-                      : "rustic-ai: " + std::string(problem.what()) + "\n  see: rustic-ai --help\n";
+      result.hint = status == 0 ? "" : "see: " + words_so_far() + " --help";
+      result.text = status == 0
+                        ? text.str()
+                        : "rustic-ai: " + std::string(problem.what()) + "\n  " + result.hint + "\n";
       result.exit_status = status == 0 ? 0 : static_cast<int>(exit_code::usage);
     }
     return result;
   }
 
  private:
+  // The program and the commands that the words named, as far as they were understood.
+  std::string words_so_far() const {
+    const CLI::App* at = &app_;
+    auto out = at->get_name();
+    while (at->remaining_size() == 0 && !at->get_subcommands().empty()) {
+      at = at->get_subcommands().back();
+      out += " " + at->get_name();
+    }
+    return out;
+  }
   void add_prompt(CLI::App& app) {
     app.add_option_function<std::string>(
            "-p,--prompt",

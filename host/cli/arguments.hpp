@@ -84,6 +84,7 @@ struct arguments {
 struct parsed {
   std::optional<arguments> value;
   std::string text;
+  std::string hint;  // of an error, also part of the text: which help to see
   int exit_status = 0;
 };
 

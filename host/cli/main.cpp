@@ -139,7 +139,7 @@ int run_to_the_end(int count, char** words) {
       constexpr std::string_view name = "rustic-ai: ";  // who says so is for people
       problem.message = given.text.substr(0, given.text.find('\n'));
       if (problem.message.starts_with(name)) problem.message.erase(0, name.size());
-      problem.hint = "see: rustic-ai --help";
+      problem.hint = given.hint;
       report_failure(form, true, problem);
     } else {
       std::fputs(given.text.c_str(), given.exit_status == 0 ? stdout : stderr);

@@ -79,10 +79,11 @@ TEST_CASE("each plugin command ends with the status that the table of exit statu
   const auto shipped =
       (fs::path(RUSTIC_AI).parent_path().parent_path() / "lib/rustic-ai/plugins/files.so").string();
   check_rows(w, {
-                    {2, {}, "subcommand"},
-                    {2, {"frobnicate"}, ""},
-                    {2, {"info"}, "id"},
-                    {2, {"list", "--output", "xml"}, "xml"},
+                    {2, {}, "see: rustic-ai plugin --help"},
+                    {2, {"frobnicate"}, "see: rustic-ai plugin --help"},
+                    {2, {"info"}, "see: rustic-ai plugin info --help"},
+                    {2, {"install"}, "see: rustic-ai plugin install --help"},
+                    {2, {"list", "--output", "xml"}, "see: rustic-ai plugin list --help"},
                     {2, {"install", "nowhere.so"}, "there is no file nowhere.so"},
                     {2, {"install", "empty"}, "there is no plugin in empty"},
                     {3, {"install", "text.so"}, "not an ELF file"},
@@ -146,7 +147,9 @@ TEST_CASE("what shows things in JSON shows failures so too") {
   of({"plugin", "info", "nobody", "-o", "json"}, 2);
   of({"plugin", "validate", "nowhere.so", "-o", "json"}, 2);
   of({"plugin", "validate", hello_file.string(), "--only", "nonsense", "-o", "json"}, 2);
-  of({"plugin", "info", "-o", "json"}, 2);
+  const auto short_of_id = of({"plugin", "info", "-o", "json"}, 2);
+  CHECK(text_or(object_or_empty(short_of_id, "error"), "hint") ==
+        "see: rustic-ai plugin info --help");
   of({"plugin", "list", "extra", "-o", "json"}, 2);
   of({"plugin", "list", "-o", "json"}, 0);
   of({"plugin", "info", "shell", "-o", "json"}, 0);
