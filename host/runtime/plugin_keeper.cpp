@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include "host/runtime/host_services.hpp"
 #include "host/runtime/limits.hpp"
@@ -34,6 +35,11 @@ const plugin_status* status_of(const std::vector<plugin_status>& known, std::str
 bool is_there(const std::filesystem::path& path) {
   struct stat info {};
   return lstat(path.c_str(), &info) == 0;
+}
+
+// Whether what loader::reload answered passes by itself.
+bool is_busy(std::string_view problem) {
+  return problem.find(busy_generations) != std::string_view::npos;
 }
 
 std::string offers_of(const kernel::abi::manifest& about) {
@@ -220,6 +226,7 @@ std::optional<std::chrono::milliseconds> plugin_keeper::look(
     }
     const auto found = kernel::abi::find_plugins(directories_);
     const auto busy = ask_busy();
+    follow_due(found);
     follow_ledger(before, found);
     const auto known = loader_->list();
     for (const auto& file : found) {
@@ -254,11 +261,25 @@ void plugin_keeper::follow_ledger(const ledger_state& before, const files& found
     const bool wanted = (was.disabled && !is.disabled) || is.reloads > was.reloads ||
                         (was.quarantined && !is.quarantined);
     if (!wanted || is.disabled) continue;
-    const auto* file = usable_file(found, id);
-    if (!file) continue;
-    const bool known = status_of(loader_->list(), id) != nullptr;
-    announce_taken(*file, known, take_up(*file, known));
+    if (const auto* file = usable_file(found, id)) take_up_asked(*file);
   }
+}
+
+// What was asked for while too many older generations had calls. A file that has changed since then
+// is none of that.
+void plugin_keeper::follow_due(const files& found) {
+  for (const auto& [id, identity] : std::exchange(reloads_due_, {})) {
+    const auto* file = usable_file(found, id);
+    if (file && file->identity.same_content(identity) && !ledger().of(id).disabled)
+      take_up_asked(*file);
+  }
+}
+
+void plugin_keeper::take_up_asked(const plugin_file& file) {
+  const bool known = status_of(loader_->list(), file.about.id) != nullptr;
+  const auto problem = take_up(file, known);
+  if (is_busy(problem)) reloads_due_[file.about.id] = file.identity;
+  announce_taken(file, known, problem);
 }
 
 bool plugin_keeper::is_welcome(const plugin_file& file) const {
@@ -388,6 +409,7 @@ void plugin_keeper::announce_taken(const plugin_file& file, bool known,
   const auto list = loader_->list();
   const auto* status = status_of(list, id);
   const auto generation = status ? std::to_string(status->generation) : "0";
+  if (!is_busy(problem)) delayed_.erase(file.listed.string());
   if (problem.empty()) {
     refused_.erase(file.listed.string());
     tell(false, known ? "plugin " + id + " " + file.about.version + ": generation " + generation +
@@ -395,12 +417,17 @@ void plugin_keeper::announce_taken(const plugin_file& file, bool known,
                       : "new plugin " + id + " " + file.about.version + offers_of(file.about));
     return;
   }
-  if (problem.find(busy_generations) != std::string::npos)
-    return look_again_in(std::chrono::milliseconds(reload_again_ms));
-  refused_[file.listed.string()] = file.identity;
   const bool serves = status && status->generation > 0;
-  tell(true, "plugin " + id + ": the new file is not used: " + problem +
-                 (serves ? "; generation " + generation + " goes on" : ""));
+  const auto goes_on = serves ? "; generation " + generation + " goes on" : std::string();
+  if (is_busy(problem)) {
+    look_again_in(std::chrono::milliseconds(reload_again_ms));
+    auto& told = delayed_[file.listed.string()];
+    if (told == file.identity) return;
+    told = file.identity;
+    return tell(false, "plugin " + id + " " + file.about.version + " waits: " + problem + goes_on);
+  }
+  refused_[file.listed.string()] = file.identity;
+  tell(true, "plugin " + id + ": the new file is not used: " + problem + goes_on);
 }
 
 void plugin_keeper::trust(const plugin_file& file, std::string_view how) {

@@ -86,6 +86,8 @@ class plugin_keeper {
 
   std::optional<std::chrono::milliseconds> look(const plugin_watcher::ask_busy& ask_busy);
   void follow_ledger(const ledger_state& before, const files& found);
+  void follow_due(const files& found);
+  void take_up_asked(const kernel::abi::plugin_file& file);
   void follow_file(const kernel::abi::plugin_file& file, const statuses& known);
   void follow_broken(const kernel::abi::plugin_file& file, const statuses& known);
   void follow_gone(const statuses& known, const files& found,
@@ -116,6 +118,10 @@ class plugin_keeper {
   mutable std::mutex work_mutex_;
   std::map<std::string, kernel::abi::file_identity> refused_;  // by path, told already
   std::map<std::string, removal, std::less<>> removals_;       // by id
+  // Files that wait until older generations are done, told already; by path.
+  std::map<std::string, kernel::abi::file_identity> delayed_;
+  // The same of what the ledger asked for; by id.
+  std::map<std::string, kernel::abi::file_identity> reloads_due_;
   std::optional<std::chrono::milliseconds> again_;
   generation_notes notes_;
 
