@@ -72,7 +72,7 @@ class world {
                      },
                  .generation_directory = std::filesystem::temp_directory_path()}),
         services_(kernel_) {
-    timer_.serve(kernel_, [this] { loader_.reap(); });
+    timer_.serve(kernel_);
     const char* build = std::getenv("RUSTIC_BUILD_DIR");
     const std::filesystem::path directory =
         std::filesystem::path(build ? build : ".") / "lib/rustic-ai/plugins";

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "host/runtime/host_services.hpp"
+#include "host/runtime/housekeeping.hpp"
 #include "host/runtime/root_call.hpp"
 #include "host/runtime/timer_thread.hpp"
 #include "kernel/abi/loader.hpp"
@@ -40,20 +41,22 @@ class rig {
                      },
                  .instance_names =
                      [](const kernel::abi::provided&) { return std::vector<std::string>{"local"}; },
-                 .on_drained = [this] { timer_.wake_for_housekeeping(); }}),
+                 .on_drained = [this] { housekeeping_.wake(); }}),
         services_(kernel_),
         section_(std::move(members)) {
     section_["type"] = "openai";
     section_["base_url"] = base_url;
-    timer_.serve(kernel_, [this] { loader_.reap(); });
-    runtime::provide_basics(
-        services_, [](const std::string& reference) { return "value-of-" + reference; }, {"http"});
+    timer_.serve(kernel_);
+    runtime::provide_basics(services_,
+                            [](const std::string& reference) { return "value-of-" + reference; },
+                            {"http"}, {});
     for (const auto& file : kernel::abi::find_plugins({plugin_folder()})) {
       if (file.about.id == "http" || file.about.id == "openai") loader_.add(file);
     }
   }
   ~rig() {
     kernel_.shut_down();
+    housekeeping_.stop();
     CHECK(loader_.stop(5'000).empty());
     timer_.stop();
   }
@@ -69,6 +72,7 @@ class rig {
 
  private:
   runtime::timer_thread timer_;
+  runtime::housekeeping housekeeping_{[this] { loader_.reap(); }};
   kernel::kernel kernel_;
   kernel::abi::loader loader_;
   runtime::host_services services_;
