@@ -113,7 +113,7 @@ TEST_CASE("each plugin command ends with the status that the table of exit statu
                     {0, {"validate", hello, "--only", "static,manifest"}, "hello-c 1.0.0: "},
                     {2, {"new", "taken"}, "taken exists already"},
                     {2, {"new", "Bad_Name"}, "is no name for one"},
-                    {2, {"new", "--kind", "policy", "--lang", "c", "mine"}, "no template"},
+                    {2, {"new", "--kind", "storage", "--lang", "c", "mine"}, "no template"},
                     {0, {"new", "mine"}, "cmake"},
                     {0, {"remove", "hello-c"}, "Removed "},
                     {2, {"remove", "hello-c"}, "there is no plugin \"hello-c\""},
