@@ -4,6 +4,9 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+#include <sstream>
+
 #include "repl_world.hpp"
 
 using namespace rustic;
@@ -55,6 +58,21 @@ std::string other_program(const repl_world& w, std::vector<std::string> words) {
   pty_program program(other);
   CHECK(WEXITSTATUS(program.wait_exit()) == 0);
   return program.raw();
+}
+
+// The process that was started last of those below it.
+pid_t deepest_below(pid_t process) {
+  pid_t child = 0;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    std::ifstream file(entry.path() / "stat");
+    std::string text, state;
+    if (!std::getline(file, text)) continue;
+    std::istringstream fields(text.substr(text.rfind(')') + 1));
+    pid_t parent = 0;
+    if (fields >> state >> parent && parent == process)
+      child = std::max(child, static_cast<pid_t>(std::stol(entry.path().filename())));
+  }
+  return child == 0 ? process : deepest_below(child);
 }
 
 void bypass(repl_world& w, const std::string& more = {}) {
@@ -153,16 +171,14 @@ TEST_CASE("plugin list and info tell which generation a running program serves")
   put(user_plugin(w), "Hello from v1");
   auto& t = w.at_prompt();
   const auto notes = w.home / ".local/state/rustic-ai/generations";
-  const auto info = [&] {
-    return parse_object(other_program(w, {"plugin", "info", "hello-c", "-o", "json"}));
-  };
+  const auto info = [&] { return other_program(w, {"plugin", "info", "hello-c", "-o", "json"}); };
   CHECK(!fs::exists(notes));
-  CHECK(info().at("generation").is_null());
-  CHECK(info().at("running").as_array().empty());
+  CHECK(has(info(), R"("generation":null)"));
+  CHECK(has(info(), R"("running":[])"));
   for (const auto* generation : {"generation 1", "generation 2"})
     CHECK(has(w.run("/plugin reload hello-c", generation), "serves"));
-  CHECK(info().at("generation") == 2);
-  CHECK(info().at("running") == json::array{json::object{{"pid", t.pid()}, {"generation", 2}}});
+  CHECK(has(info(), R"("generation":2,)"));
+  CHECK(has(info(), R"("running":[{"pid":)" + std::to_string(t.pid()) + R"(,"generation":2}])"));
   CHECK(has(other_program(w, {"plugin", "info", "hello-c"}),
             "2 in process " + std::to_string(t.pid())));
   const auto list = other_program(w, {"plugin", "list"});
@@ -172,8 +188,8 @@ TEST_CASE("plugin list and info tell which generation a running program serves")
   CHECK(has(row, " 2 "));
   REQUIRE(kill(t.pid(), SIGKILL) == 0);
   (void)t.wait_exit();
-  CHECK(info().at("generation").is_null());
-  CHECK(info().at("running").as_array().empty());
+  CHECK(has(info(), R"("generation":null)"));
+  CHECK(has(info(), R"("running":[])"));
 
   w.at_prompt();
   CHECK(has(w.run("/plugin reload hello-c", "generation 1"), "serves"));
@@ -182,4 +198,19 @@ TEST_CASE("plugin list and info tell which generation a running program serves")
   w.terminal->send("/exit\r");
   CHECK(w.terminal->wait_exit() == 0);
   CHECK(fs::is_empty(notes));
+}
+
+TEST_CASE("a plugin that dies while nobody calls it is told of at the prompt") {
+  auto w = world_with_calls(1);
+  bypass(w);
+  put(user_plugin(w), "Hello from v1");
+  auto& t = w.at_prompt();
+  CHECK(has(w.run("/plugin reload hello-c", "generation 1"), "serves"));
+  const auto plugin = deepest_below(t.pid());
+  REQUIRE(plugin != t.pid());
+  const auto from = t.mark();
+  REQUIRE(kill(plugin, SIGKILL) == 0);
+  CHECK(t.wait_for("! plugin hello-c died: SIGKILL (Killed); the next call starts it again",
+                   from) != npos);
+  CHECK(has(w.run("greet", "turn 1 over"), "Hello from v1"));
 }
