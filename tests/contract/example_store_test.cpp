@@ -1,3 +1,5 @@
+// The examples of storage backends under the suite that the shipped backends pass: EXAMPLE_NAME is
+// the plugin's name and EXAMPLE_FILE its file.
 #include <stdlib.h>
 
 #include <doctest/doctest.h>
@@ -27,12 +29,12 @@ struct backend {
   }
   void open(std::int64_t max_history_size) {
     service.reset();
-    service = std::make_unique<loaded_service>(FILE_STORE_PLUGIN, "rustic.storage/file-store",
+    service = std::make_unique<loaded_service>(EXAMPLE_FILE, "rustic.storage/" EXAMPLE_NAME,
                                                R"({"connection_string":")" + folder +
                                                    R"(/new/sessions","max_history_size":)" +
                                                    std::to_string(max_history_size) + "}");
   }
-  std::string folder = (fs::temp_directory_path() / "file-store-XXXXXX").string();
+  std::string folder = (fs::temp_directory_path() / EXAMPLE_NAME "-XXXXXX").string();
   std::unique_ptr<loaded_service> service;
 };
 }  // namespace
