@@ -26,6 +26,7 @@ constexpr std::array templates{
     project_template{"tool", "cpp", "word-count"},
     project_template{"provider", "c", "plain-model"},
     project_template{"provider", "cpp", "line-model"},
+    project_template{"storage", "c", "plain-store"},
     project_template{"storage", "cpp", "file-store"},
     project_template{"policy", "c", "size-limit"},
     project_template{"policy", "cpp", "call-budget"},
@@ -57,16 +58,11 @@ void require_name(const std::string& name) {
 }
 
 const project_template& template_for(const new_plugin_options& wanted) {
-  std::string languages;
-  for (const auto& one : templates) {
-    if (one.kind != wanted.kind) continue;
-    if (one.lang == wanted.lang) return one;
-    languages += " --lang " + std::string(one.lang);
-  }
+  for (const auto& one : templates)
+    if (one.kind == wanted.kind && one.lang == wanted.lang) return one;
   throw refused(
       "making a plugin: there is no template of the kind " + wanted.kind + " in " + wanted.lang,
-      languages.empty() ? "the kinds are tool, provider, storage, policy and engine"
-                        : "there is one with" + languages);
+      "the kinds are tool, provider, storage, policy and engine, the languages c and cpp");
 }
 
 std::string with_underscores(std::string_view name) {

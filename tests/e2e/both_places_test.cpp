@@ -336,7 +336,7 @@ std::vector<conversation_with> everything() {
        use_examples},
       {"probes", {"probe", "hostile"}, nothing, use_probes},
   };
-  for (const auto* backend : {"memory", "sqlite", "file-store"}) {
+  for (const auto* backend : {"memory", "sqlite", "file-store", "plain-store"}) {
     out.push_back({std::string("storage: ") + backend,
                    {backend},
                    [=](one_place& here) { here.options.storage["backend"] = backend; },

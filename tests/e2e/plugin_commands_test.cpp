@@ -362,3 +362,18 @@ TEST_CASE("the lists fit a terminal of 60 columns") {
   }
   CHECK(lines > 10);
 }
+
+TEST_CASE("there is a project of every kind in both languages, under the name that was given") {
+  place w;
+  for (const std::string kind : {"tool", "provider", "storage", "policy", "engine"})
+    for (const std::string lang : {"c", "cpp"}) {
+      const auto name = "my-" + kind + "-in-" + lang;
+      CAPTURE(name);
+      succeeded(w, {"plugin", "new", "--kind", kind, "--lang", lang, name});
+      const auto folder = w.work() / name;
+      CHECK(contains(bytes_of(folder / "plugin.json"), "\"id\": \"" + name + "\""));
+      CHECK(contains(bytes_of(folder / "CMakeLists.txt"), "rustic_add_plugin(" + name));
+      CHECK(fs::exists(folder / (lang == "c" ? "plugin.c" : "plugin.cpp")));
+    }
+  CHECK(fs::exists(w.work() / "my-storage-in-c/my_storage_in_c.c"));
+}

@@ -207,7 +207,7 @@ def step_examples():
     validated(os.path.join(folder, 'build/hello.so'))
     tool_answers(os.path.join(folder, 'build'), 'hello', {'name': 'Ada'}, 'Hello, Ada!')
     for refused in (['plugin', 'new', 'hello-cpp'], ['plugin', 'new', 'Bad_Name'],
-                    ['plugin', 'new', 'test'], ['plugin', 'new', '--kind', 'storage', '--lang', 'c', 'x']):
+                    ['plugin', 'new', 'test'], ['plugin', 'new', 'x', '--to', 'home']):
         said = rustic(*refused, status=None)
         require(said.startswith('rustic-ai: making a plugin: ') and '\n  ' in said,
                 'a refusal tells why and what to do', said)
@@ -263,15 +263,17 @@ def step_provider():
 
 
 def step_storage():
-    generated('storage', 'cpp', 'my-files')
-    with fake_model({'steps': [{'text': 'Hello.'}]}) as url:
-        configure(f'[providers.fake]\ntype = "openai"\nbase_url = "{url}"\nmodel = "m"\n'
-                  '[storage]\nbackend = "my-files"\n')
-        session = json.loads(chat('chat', '--output', 'json', 'Keep this'))['session_id']
-    shown = rustic('session', 'show', session)
-    require('Keep this' in shown and 'Hello.' in shown, 'another process reads the session', shown)
-    file = os.path.join(scratch, 'home/.local/share/rustic-ai/sessions.my-files')
-    require(os.path.exists(file), f'{file} is the one that keeps it')
+    for lang in ('c', 'cpp'):
+        name = f'my-files-in-{lang}'
+        generated('storage', lang, name)
+        with fake_model({'steps': [{'text': 'Hello.'}]}) as url:
+            configure(f'[providers.fake]\ntype = "openai"\nbase_url = "{url}"\nmodel = "m"\n'
+                      f'[storage]\nbackend = "{name}"\n')
+            session = json.loads(chat('chat', '--output', 'json', 'Keep this'))['session_id']
+        shown = rustic('session', 'show', session)
+        require('Keep this' in shown and 'Hello.' in shown, 'another process reads the session', shown)
+        file = os.path.join(scratch, f'home/.local/share/rustic-ai/sessions.{name}')
+        require(os.path.exists(file), f'{file} is the one that keeps it')
 
 
 def last_answer(config, *words):
