@@ -43,6 +43,11 @@ failure refused(std::string message, std::string hint) {
   return failure(status_code::invalid_argument, std::move(message), std::move(hint));
 }
 
+failure name_taken(std::string_view name) {
+  return refused("making a plugin: the name \"" + std::string(name) + "\" has a meaning already",
+                 "add a word to it, such as my-" + std::string(name));
+}
+
 void require_name(const std::string& name) {
   const bool letters = std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
@@ -53,8 +58,7 @@ void require_name(const std::string& name) {
                   "small letters, digits and single hyphens, a letter first, at most " +
                       std::to_string(plugin_name_bytes_max) + " characters: my-tool");
   if (std::find(taken_names.begin(), taken_names.end(), name) != taken_names.end())
-    throw refused("making a plugin: the name \"" + name + "\" has a meaning already",
-                  "add a word to it, such as my-" + name);
+    throw name_taken(name);
 }
 
 const project_template& template_for(const new_plugin_options& wanted) {
@@ -120,6 +124,7 @@ void copy_project(const fs::path& from, const fs::path& to, std::string_view exa
     auto file = entry.path().filename().string();
     rename(file);
     rename(text);
+    if (fs::exists(to / file)) throw name_taken(name);
     std::ofstream out(to / file, std::ios::binary);
     out << text << std::flush;
     if (!in || !out)

@@ -376,4 +376,8 @@ TEST_CASE("there is a project of every kind in both languages, under the name th
       CHECK(fs::exists(folder / (lang == "c" ? "plugin.c" : "plugin.cpp")));
     }
   CHECK(fs::exists(w.work() / "my-storage-in-c/my_storage_in_c.c"));
+  // A name that one of the project's files has would take that file's place.
+  const auto end = failed(w, {"plugin", "new", "--kind", "storage", "--lang", "c", "sessions"}, 2);
+  CHECK(contains(end.err, "my-sessions"));
+  CHECK_FALSE(fs::exists(w.work() / "sessions"));
 }
