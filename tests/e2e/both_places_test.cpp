@@ -118,6 +118,9 @@ constexpr const char* chat_stream =
     "data: {\"id\":\"r\",\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{"
     "\"arguments\":\":1}\"}}]},\"finish_reason\":\"tool_calls\"}],\"usage\":{\"prompt_tokens\":7,"
     "\"completion_tokens\":3}}\n\ndata: [DONE]\n\n";
+constexpr const char* model_lines =
+    "{\"text\":\"Hel\"}\n{\"text\":\"lo\"}\n{\"done\":\"stop\",\"input_tokens\":7,"
+    "\"output_tokens\":3}\n";
 const api apis[] = {
     {"openai", chat_stream, "text/event-stream"},
     {"azure", chat_stream, "text/event-stream"},
@@ -151,10 +154,8 @@ const api apis[] = {
      "true,"
      "\"done_reason\":\"stop\",\"prompt_eval_count\":7,\"eval_count\":3}\n",
      "application/x-ndjson"},
-    {"line-model",
-     "{\"text\":\"Hel\"}\n{\"text\":\"lo\"}\n{\"done\":\"stop\",\"input_tokens\":7,"
-     "\"output_tokens\":3}\n",
-     "application/x-ndjson"},
+    {"line-model", model_lines, "application/x-ndjson"},
+    {"plain-model", model_lines, "application/x-ndjson"},
 };
 
 void use_provider(one_place& here, const api& of) {
@@ -167,7 +168,7 @@ void use_provider(one_place& here, const api& of) {
   auto packed = answer(of.answer, of.content_type);
   packed.gzip = true;
   const auto target = std::string("rustic.provider/") + of.type;
-  auto asked = of.type == std::string("line-model") ? plain_question() : question();
+  auto asked = of.answer == std::string_view(model_lines) ? plain_question() : question();
   for (const auto& one :
        {answer(of.answer, of.content_type), slow, packed, cut,
         answer("<html>no JSON</html>", "text/html"),
@@ -297,9 +298,16 @@ void use_examples(one_place& here) {
   here.tool("word_count", {});
   json::object turn{{"session", "s"}, {"provider", "fake"}};
   turn["input"] = json::array{json::object{{"type", "text"}, {"text", "Go"}}};
-  CHECK(here.ask("rustic.agent/brief-agent", "turn", turn).ok());
-  turn["provider"] = "nobody";
-  here.ask("rustic.agent/brief-agent", "turn", turn);
+  for (const auto* engine : {"rustic.agent/brief-agent", "rustic.agent/plain-agent"}) {
+    turn["provider"] = "fake";
+    CHECK(here.ask(engine, "turn", turn).ok());
+    turn["provider"] = "nobody";
+    here.ask(engine, "turn", turn);
+  }
+  REQUIRE(
+      here.rt().kernel().names().intercept("rustic.tool/word_count", 1, "size-limit", true).ok());
+  here.tool("word_count", {{"text", "a b"}});
+  here.tool("word_count", {{"text", std::string(300'000, 'x')}});
   REQUIRE(here.rt().kernel().names().intercept("rustic.tool/hello_c", 1, "call-budget", true).ok());
   for (int i = 0; i < 4; ++i) here.tool("hello_c", {}, {{"session", "s"}});
   here.tool("hello_c", {}, {{"session", "other"}});
@@ -328,7 +336,8 @@ std::vector<conversation_with> everything() {
       {"shell", {"shell"}, nothing, use_shell},
       {"http", {"http"}, nothing, use_http},
       {"examples",
-       {"hello", "hello-c", "word-count", "brief-agent", "call-budget", "fake-provider"},
+       {"hello", "hello-c", "word-count", "brief-agent", "plain-agent", "call-budget", "size-limit",
+        "fake-provider"},
        [](one_place& here) {
          here.options.providers["fake"] = scripted({says("Yes.")});
          here.section("call-budget")["calls"] = 2;
