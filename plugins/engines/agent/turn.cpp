@@ -320,7 +320,7 @@ void turn::renew_lease(json::object& addition) {
 }
 
 // Stores the model's message and answers its calls. True when there were calls to go on with.
-task<bool> turn::answer_calls(json::array parts) {
+task<bool> turn::answer_calls(json::array parts, bool goes_on) {
   std::vector<checked_call> calls;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     auto* object = parts[i].if_object();
@@ -341,7 +341,7 @@ task<bool> turn::answer_calls(json::array parts) {
   addition["messages"] = json::array{std::move(message)};
   renew_lease(addition);
   if (calls.empty()) {
-    if (format_.any_text())
+    if (format_.any_text() && !goes_on)
       co_await append_last(std::move(addition));
     else
       co_await append(std::move(addition));
@@ -407,7 +407,7 @@ task<void> turn::play() {
     record_.text = begun + text_of(parts);
     const bool goes_on = bool_or(result, "goes_on");
     begun = goes_on ? record_.text : std::string();
-    more = co_await answer_calls(std::move(parts));
+    more = co_await answer_calls(std::move(parts), goes_on);
     if (!more && record_.limit.empty() && goes_on) {
       more = record_.rounds < rounds_max_;
       if (!more) record_.limit = "max_rounds";

@@ -53,7 +53,7 @@ class turn {
   task<void> count_failure(const error& problem);
   task<void> count_spent(json::array spent);
   json::object price_question(const json::object& who) const;
-  task<bool> answer_calls(json::array parts);
+  task<bool> answer_calls(json::array parts, bool goes_on);
   task<bool> ask_for_form();
   void settle_id(json::object& call, std::size_t place);
   task<std::int64_t> clock_for(const checked_call& call);
