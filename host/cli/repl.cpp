@@ -371,6 +371,7 @@ exit_code conversation_loop::take_turn(const std::string& text) {
   report.begin(session_, turn_);
   const auto end =
       run_turn(with_, session_, std::move(parts), turn_, &desk_, report, signals_, &quiet);
+  with_.runtime().rest();
   report_ = nullptr;
   if (!array_or_empty(end.result, "usage_by_model").empty()) {
     ++turns_;

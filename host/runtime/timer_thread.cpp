@@ -34,6 +34,12 @@ void timer_thread::wake() {
   changed_.notify_one();
 }
 
+void timer_thread::look_again() {
+  std::scoped_lock lock(mutex_);
+  dirty_ = true;
+  changed_.notify_one();
+}
+
 std::uint64_t timer_thread::run_at(clock::time_point when, std::function<void()> job) {
   std::scoped_lock lock(mutex_);
   // Before the job is kept: one that is refused never runs.

@@ -27,6 +27,8 @@ class timer_thread {
   void serve(kernel::kernel& owner);
   // The earliest deadline changed. Threads: any.
   void wake();
+  // Deadlines may have become pointless: a thread that waits for one looks again. Threads: any.
+  void look_again();
 
   using clock = std::chrono::steady_clock;
   // Runs `job` on this thread at that time; it must not block. What is due after stop is dropped.
