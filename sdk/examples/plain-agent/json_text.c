@@ -73,7 +73,7 @@ static rai_str between(rai_str text, size_t begin, size_t end) {
   return (rai_str){text.ptr + begin, end - begin};
 }
 
-rai_str json_member(rai_str object, const char *name) {
+rai_str json_member(rai_str object, const char* name) {
   const rai_str nothing = {NULL, 0};
   size_t at = skip_space(object, 0);
   if (at >= object.len || object.ptr[at] != '{') return nothing;
@@ -92,7 +92,7 @@ rai_str json_member(rai_str object, const char *name) {
   }
 }
 
-int json_next(rai_str array, size_t *at, rai_str *item) {
+int json_next(rai_str array, size_t* at, rai_str* item) {
   size_t begin = skip_space(array, *at);
   if (begin >= array.len || array.ptr[begin] != (*at == 0 ? '[' : ',')) return 0;
   begin = skip_space(array, begin + 1);
@@ -108,15 +108,15 @@ rai_str json_inside(rai_str value) {
   return value.len >= 2 && value.ptr[0] == '"' ? between(value, 1, value.len - 1) : nothing;
 }
 
-int json_equal(rai_str value, const char *expected) {
+int json_equal(rai_str value, const char* expected) {
   return value.len == strlen(expected) && memcmp(value.ptr, expected, value.len) == 0;
 }
 
-void json_add(struct json_out *out, rai_str piece) {
+void json_add(struct json_out* out, rai_str piece) {
   if (out->failed || piece.len == 0) return;
   if (out->room - out->length < piece.len) {
     const size_t room = 2 * (out->length + piece.len);
-    char *const more = realloc(out->data, room);
+    char* const more = realloc(out->data, room);
     if (!more) {
       out->failed = 1;
       return;
@@ -128,7 +128,7 @@ void json_add(struct json_out *out, rai_str piece) {
   out->length += piece.len;
 }
 
-void json_add_or(struct json_out *out, rai_str piece, const char *otherwise) {
+void json_add_or(struct json_out* out, rai_str piece, const char* otherwise) {
   if (piece.len > 0)
     json_add(out, piece);
   else

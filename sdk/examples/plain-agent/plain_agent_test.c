@@ -9,7 +9,7 @@
 
 static int failures;
 
-static void check(int holds, const char *what, const char *shown) {
+static void check(int holds, const char* what, const char* shown) {
   if (holds) return;
   fprintf(stderr, "%s: %s\n", what, shown);
   ++failures;
@@ -19,31 +19,31 @@ struct world { /* of the host */
   int finishes, texts, calls;
   rai_status status, answer_status;
   char body[2048], target[128], question[2048];
-  const char *answer;
+  const char* answer;
 };
 
-static void keep(char *out, size_t room, rai_str text) {
+static void keep(char* out, size_t room, rai_str text) {
   snprintf(out, room, "%.*s", (int)text.len, text.ptr ? text.ptr : "");
 }
 
-static rai_flow emit(void *self, rai_call call, const rai_event *event) {
-  struct world *world = self;
+static rai_flow emit(void* self, rai_call call, const rai_event* event) {
+  struct world* world = self;
   (void)call;
   world->texts += event->kind == RAI_EVENT_TEXT;
   return RAI_CONTINUE;
 }
 
-static void finish(void *self, rai_call call, rai_status status, rai_str body) {
-  struct world *world = self;
+static void finish(void* self, rai_call call, rai_status status, rai_str body) {
+  struct world* world = self;
   (void)call;
   world->finishes++;
   world->status = status;
   keep(world->body, sizeof world->body, body);
 }
 
-static rai_call call(void *self, rai_call parent, const rai_request *request,
-                     const rai_observer *observer) {
-  struct world *world = self;
+static rai_call call(void* self, rai_call parent, const rai_request* request,
+                     const rai_observer* observer) {
+  struct world* world = self;
   const rai_event words = {.kind = RAI_EVENT_TEXT, .text = JSON_TEXT("Blue.")};
   check(parent == 7, "the provider's call is below the turn", "another parent");
   keep(world->target, sizeof world->target, request->target);
@@ -54,11 +54,11 @@ static rai_call call(void *self, rai_call parent, const rai_request *request,
   return (rai_call)(100 + ++world->calls);
 }
 
-static void resume(void *self, rai_call call) {
+static void resume(void* self, rai_call call) {
   (void)self, (void)call;
 }
 
-static void turn(struct world *world, const rai_service *service, rai_str method, rai_str body) {
+static void turn(struct world* world, const rai_service* service, rai_str method, rai_str body) {
   const rai_request request = {.struct_size = sizeof request, .method = method, .body = body};
   rai_op op = {.struct_size = sizeof op};
   world->finishes = world->texts = 0;
@@ -93,11 +93,11 @@ int main(void) {
                          .resume = resume};
   rai_plugin plugin = {.struct_size = sizeof plugin};
   rai_service service = {.struct_size = sizeof service};
-  void *self = NULL;
-  void *file = dlopen(PLUGIN_FILE, RTLD_NOW | RTLD_LOCAL);
+  void* self = NULL;
+  void* file = dlopen(PLUGIN_FILE, RTLD_NOW | RTLD_LOCAL);
   if (!file) return fprintf(stderr, "%s\n", dlerror()), 1;
-  rai_status (*entry)(uint32_t, rai_plugin *);
-  *(void **)&entry = dlsym(file, "rai_plugin_entry_v1");
+  rai_status (*entry)(uint32_t, rai_plugin*);
+  *(void**)&entry = dlsym(file, "rai_plugin_entry_v1");
   if (!entry || entry(RAI_ABI_MINOR, &plugin) != RAI_OK) return 2;
   if (plugin.create(&host, JSON_TEXT("{}"), NULL, &self) != RAI_OK) return 3;
   if (plugin.service(self, JSON_TEXT("rustic.agent/plain-agent"), &service) != RAI_OK) return 4;

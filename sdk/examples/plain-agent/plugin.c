@@ -9,25 +9,25 @@
 #define SYSTEM_PROMPT "\"Answer in one sentence.\"" /* for turns that bring none */
 
 struct turn {
-  const rai_host *host;
+  const rai_host* host;
   rai_call id;
   struct json_out begin;      /* of the result: session, agent and provider */
   _Atomic(rai_call) question; /* the provider's call; 0 until it has been made */
   atomic_int resume_due;      /* a resume came before that */
 };
 
-static void refuse(const rai_host *host, rai_call call, rai_status status, rai_str body) {
+static void refuse(const rai_host* host, rai_call call, rai_status status, rai_str body) {
   host->finish(host->self, call, status, body);
 }
 
-static void refuse_for_memory(const rai_host *host, rai_call call) {
+static void refuse_for_memory(const rai_host* host, rai_call call) {
   refuse(host, call, RAI_RESOURCE_EXHAUSTED,
          JSON_TEXT("{\"message\":\"serving a turn: out of memory\",\"hint\":\"try again later\"}"));
 }
 
 /* The model's answer, as it comes. */
-static rai_flow on_event(void *self, const rai_event *event) {
-  struct turn *turn = self;
+static rai_flow on_event(void* self, const rai_event* event) {
+  struct turn* turn = self;
   if (event->kind != RAI_EVENT_TEXT && event->kind != RAI_EVENT_REASONING &&
       event->kind != RAI_EVENT_USAGE && event->kind != RAI_EVENT_RESTART)
     return RAI_CONTINUE;
@@ -35,9 +35,9 @@ static rai_flow on_event(void *self, const rai_event *event) {
 }
 
 /* Its end is the turn's. */
-static void on_finish(void *self, rai_status status, rai_str body) {
-  struct turn *turn = self;
-  const rai_host *host = turn->host;
+static void on_finish(void* self, rai_status status, rai_str body) {
+  struct turn* turn = self;
+  const rai_host* host = turn->host;
   struct json_out out = turn->begin; /* which this makes longer, and frees */
   turn->begin = (struct json_out){0};
   if (status != RAI_OK) {
@@ -67,27 +67,27 @@ static void on_finish(void *self, rai_status status, rai_str body) {
 }
 
 /* The provider's call is below the turn and is cancelled with it; its finish is then the turn's. */
-static void on_cancel(void *self) {
+static void on_cancel(void* self) {
   (void)self;
 }
 
-static void on_resume(void *self) {
-  struct turn *turn = self;
+static void on_resume(void* self) {
+  struct turn* turn = self;
   atomic_store(&turn->resume_due, 1);
   const rai_call question = atomic_load(&turn->question);
   if (question != 0 && atomic_exchange(&turn->resume_due, 0))
     turn->host->resume(turn->host->self, question);
 }
 
-static void on_release(void *self) {
-  struct turn *turn = self;
+static void on_release(void* self) {
+  struct turn* turn = self;
   free(turn->begin.data);
   free(turn);
 }
 
 /* Asks the provider. `provider` is a plain name, which needs no escapes. */
-static void ask(struct turn *turn, rai_str body, rai_str provider) {
-  const rai_host *host = turn->host;
+static void ask(struct turn* turn, rai_str body, rai_str provider) {
+  const rai_host* host = turn->host;
   const rai_str model = json_member(body, "model"), agent = json_member(body, "agent");
   struct json_out target = {0}, question = {0};
   json_add(&turn->begin, JSON_TEXT("{\"session\":"));
@@ -129,8 +129,8 @@ static void ask(struct turn *turn, rai_str body, rai_str provider) {
   free(question.data);
 }
 
-static void call(void *self, const rai_request *request, rai_call call, rai_op *op) {
-  const rai_host *host = self;
+static void call(void* self, const rai_request* request, rai_call call, rai_op* op) {
+  const rai_host* host = self;
   if (!json_equal(request->method, "turn")) {
     refuse(host, call, RAI_UNIMPLEMENTED,
            JSON_TEXT("{\"message\":\"rustic.agent/plain-agent has no such method\","
@@ -144,7 +144,7 @@ static void call(void *self, const rai_request *request, rai_call call, rai_op *
                      "\"hint\":\"give the agent of the configuration a provider\"}"));
     return;
   }
-  struct turn *turn = calloc(1, sizeof *turn);
+  struct turn* turn = calloc(1, sizeof *turn);
   if (!turn) {
     refuse_for_memory(host, call);
     return;
@@ -158,20 +158,20 @@ static void call(void *self, const rai_request *request, rai_call call, rai_op *
   ask(turn, request->body, provider);
 }
 
-static rai_status create(const rai_host *host, rai_str config, const rai_writer *e, void **self) {
+static rai_status create(const rai_host* host, rai_str config, const rai_writer* e, void** self) {
   (void)config, (void)e;
-  *self = (void *)host;
+  *self = (void*)host;
   return RAI_OK;
 }
 
-static rai_status service(void *self, rai_str target, rai_service *out) {
+static rai_status service(void* self, rai_str target, rai_service* out) {
   if (!json_equal(target, "rustic.agent/plain-agent")) return RAI_NOT_FOUND;
   out->self = self;
   out->call = call;
   return RAI_OK;
 }
 
-RAI_EXPORT rai_status rai_plugin_entry_v1(uint32_t host_minor, rai_plugin *out) {
+RAI_EXPORT rai_status rai_plugin_entry_v1(uint32_t host_minor, rai_plugin* out) {
   (void)host_minor;
   out->create = create;
   out->service = service;

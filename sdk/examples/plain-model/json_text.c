@@ -74,7 +74,7 @@ static rai_str between(rai_str text, size_t begin, size_t end) {
   return (rai_str){text.ptr + begin, end - begin};
 }
 
-rai_str json_member(rai_str object, const char *name) {
+rai_str json_member(rai_str object, const char* name) {
   const rai_str nothing = {NULL, 0};
   size_t at = skip_space(object, 0);
   if (at >= object.len || object.ptr[at] != '{') return nothing;
@@ -93,7 +93,7 @@ rai_str json_member(rai_str object, const char *name) {
   }
 }
 
-int json_next(rai_str array, size_t *at, rai_str *item) {
+int json_next(rai_str array, size_t* at, rai_str* item) {
   size_t begin = skip_space(array, *at);
   if (begin >= array.len || array.ptr[begin] != (*at == 0 ? '[' : ',')) return 0;
   begin = skip_space(array, begin + 1);
@@ -104,7 +104,7 @@ int json_next(rai_str array, size_t *at, rai_str *item) {
   return 1;
 }
 
-int json_next_member(rai_str object, size_t *at, rai_str *name, rai_str *value) {
+int json_next_member(rai_str object, size_t* at, rai_str* name, rai_str* value) {
   size_t begin = skip_space(object, *at);
   if (begin >= object.len || object.ptr[begin] != (*at == 0 ? '{' : ',')) return 0;
   begin = skip_space(object, begin + 1);
@@ -156,15 +156,15 @@ rai_str json_inside(rai_str value) {
   return value.len >= 2 && value.ptr[0] == '"' ? between(value, 1, value.len - 1) : nothing;
 }
 
-int json_equal(rai_str value, const char *expected) {
+int json_equal(rai_str value, const char* expected) {
   return value.len == strlen(expected) && memcmp(value.ptr, expected, value.len) == 0;
 }
 
-void json_add(struct json_out *out, rai_str piece) {
+void json_add(struct json_out* out, rai_str piece) {
   if (out->failed || piece.len == 0) return;
   if (out->room - out->length < piece.len) {
     const size_t room = 2 * (out->length + piece.len);
-    char *const more = realloc(out->data, room);
+    char* const more = realloc(out->data, room);
     if (!more) {
       out->failed = 1;
       return;
@@ -176,20 +176,20 @@ void json_add(struct json_out *out, rai_str piece) {
   out->length += piece.len;
 }
 
-void json_add_or(struct json_out *out, rai_str piece, const char *otherwise) {
+void json_add_or(struct json_out* out, rai_str piece, const char* otherwise) {
   if (piece.len > 0)
     json_add(out, piece);
   else
     json_add(out, (rai_str){otherwise, strlen(otherwise)});
 }
 
-void json_add_number(struct json_out *out, unsigned long long number) {
+void json_add_number(struct json_out* out, unsigned long long number) {
   char digits[24];
   const int length = snprintf(digits, sizeof digits, "%llu", number);
   json_add(out, (rai_str){digits, (size_t)length});
 }
 
-static unsigned hex(const char *digits) {
+static unsigned hex(const char* digits) {
   unsigned value = 0;
   for (int i = 0; i < 4; ++i) {
     const char c = digits[i];
@@ -198,7 +198,7 @@ static unsigned hex(const char *digits) {
   return value;
 }
 
-static void add_code_point(struct json_out *out, unsigned code) {
+static void add_code_point(struct json_out* out, unsigned code) {
   char bytes[4];
   size_t count = 0;
   if (code < 0x80) {
@@ -219,7 +219,7 @@ static void add_code_point(struct json_out *out, unsigned code) {
   json_add(out, (rai_str){bytes, count});
 }
 
-void json_add_decoded(struct json_out *out, rai_str inside) {
+void json_add_decoded(struct json_out* out, rai_str inside) {
   static const char escapes[] = "\"\\/bfnrt", meanings[] = "\"\\/\b\f\n\r\t";
   size_t plain = 0;
   for (size_t at = 0; at < inside.len;) {

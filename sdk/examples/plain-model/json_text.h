@@ -12,32 +12,32 @@
 
 /* The member of that name at the top level of an object; an empty text when there is none, or when
  * the object is malformed before its end. */
-rai_str json_member(rai_str object, const char *name);
+rai_str json_member(rai_str object, const char* name);
 
 /* The items of an array one after the other: begin with *at = 0. Returns 0 behind the last one. */
-int json_next(rai_str array, size_t *at, rai_str *item);
+int json_next(rai_str array, size_t* at, rai_str* item);
 
 /* The members of an object one after the other, as json_next; `name` without its quotes. */
-int json_next_member(rai_str object, size_t *at, rai_str *name, rai_str *value);
+int json_next_member(rai_str object, size_t* at, rai_str* name, rai_str* value);
 
 /* What stands between the quotes of a string; an empty text for any other value. */
 rai_str json_inside(rai_str value);
 
-int json_equal(rai_str value, const char *expected); /* value: as json_inside gives it */
+int json_equal(rai_str value, const char* expected); /* value: as json_inside gives it */
 
 /* A whole line: one value, and all of it in UTF-8. */
 int json_is_value(rai_str line);
 
 /* A text that grows. When memory runs out, failed is set and nothing is added any more. */
 struct json_out {
-  char *data;
+  char* data;
   size_t length, room;
   int failed;
 };
-void json_add(struct json_out *out, rai_str piece);
-void json_add_number(struct json_out *out, unsigned long long number);
+void json_add(struct json_out* out, rai_str piece);
+void json_add_number(struct json_out* out, unsigned long long number);
 /* What the inside of a string stands for, in UTF-8: without escapes. */
-void json_add_decoded(struct json_out *out, rai_str inside);
+void json_add_decoded(struct json_out* out, rai_str inside);
 /* `piece`, or `otherwise` when it is empty. */
-void json_add_or(struct json_out *out, rai_str piece, const char *otherwise);
+void json_add_or(struct json_out* out, rai_str piece, const char* otherwise);
 #endif

@@ -4,11 +4,11 @@
 
 #define SECONDS_MAX 86400ull
 
-rai_status model_status(unsigned long long http_status, const char **kind) {
+rai_status model_status(unsigned long long http_status, const char** kind) {
   static const struct {
     unsigned long long http;
     rai_status status;
-    const char *kind;
+    const char* kind;
   } known[] = {
       {400, RAI_INVALID_ARGUMENT, "bad_request"}, {401, RAI_UNAUTHENTICATED, "bad_key"},
       {403, RAI_PERMISSION_DENIED, "permission"}, {404, RAI_NOT_FOUND, "not_found"},
@@ -23,7 +23,7 @@ rai_status model_status(unsigned long long http_status, const char **kind) {
   return http_status >= 500 ? RAI_UNAVAILABLE : RAI_INVALID_ARGUMENT;
 }
 
-static const char *hint_for(const char *kind) {
+static const char* hint_for(const char* kind) {
   if (strcmp(kind, "bad_key") == 0) return "check api_key in its section of the configuration";
   if (strcmp(kind, "not_found") == 0) return "check base_url in its section of the configuration";
   if (strcmp(kind, "malformed") == 0) return "check that base_url leads to this kind of server";
@@ -32,7 +32,7 @@ static const char *hint_for(const char *kind) {
 }
 
 /* The server's words: what could break the JSON text around them becomes a space. */
-static void add_said(struct json_out *out, rai_str said) {
+static void add_said(struct json_out* out, rai_str said) {
   for (size_t at = 0; at < said.len; ++at) {
     const unsigned char c = (unsigned char)said.ptr[at];
     const int plain = c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
@@ -40,7 +40,7 @@ static void add_said(struct json_out *out, rai_str said) {
   }
 }
 
-void model_error_body(struct json_out *out, const struct model_problem *problem) {
+void model_error_body(struct json_out* out, const struct model_problem* problem) {
   json_add(out, JSON_TEXT("{\"message\":\"generate on "));
   json_add(out, problem->instance);
   if (problem->http_status != 0 && problem->http_status != 200) {
@@ -77,7 +77,7 @@ void model_error_body(struct json_out *out, const struct model_problem *problem)
   json_add(out, JSON_TEXT("}}"));
 }
 
-int model_seconds(rai_str text, unsigned long long *seconds) {
+int model_seconds(rai_str text, unsigned long long* seconds) {
   *seconds = 0;
   if (text.len == 0 || text.len > 6) return 0;
   for (size_t at = 0; at < text.len; ++at) {

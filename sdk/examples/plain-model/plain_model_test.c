@@ -10,7 +10,7 @@
 
 static int failures;
 
-static void check(int holds, const char *what, const char *shown) {
+static void check(int holds, const char* what, const char* shown) {
   if (holds) return;
   fprintf(stderr, "%s: %s\n", what, shown);
   ++failures;
@@ -18,23 +18,23 @@ static void check(int holds, const char *what, const char *shown) {
 
 struct exchange { /* what the network answers */
   unsigned long long status;
-  const char *pieces[4];
+  const char* pieces[4];
   rai_status ends_with;
 };
 
 struct world { /* of the host */
-  const struct exchange *plays;
+  const struct exchange* plays;
   int finishes;
   rai_status status;
   char body[2048], texts[256], sent[1024], prompt[1024];
 };
 
-static void keep(char *out, size_t room, rai_str text) {
+static void keep(char* out, size_t room, rai_str text) {
   snprintf(out, room, "%.*s", (int)text.len, text.ptr ? text.ptr : "");
 }
 
-static rai_flow emit(void *self, rai_call call, const rai_event *event) {
-  struct world *world = self;
+static rai_flow emit(void* self, rai_call call, const rai_event* event) {
+  struct world* world = self;
   const size_t used = strlen(world->texts);
   (void)call;
   if (event->kind == RAI_EVENT_TEXT)
@@ -42,18 +42,18 @@ static rai_flow emit(void *self, rai_call call, const rai_event *event) {
   return RAI_CONTINUE;
 }
 
-static void finish(void *self, rai_call call, rai_status status, rai_str body) {
-  struct world *world = self;
+static void finish(void* self, rai_call call, rai_status status, rai_str body) {
+  struct world* world = self;
   (void)call;
   world->finishes++;
   world->status = status;
   keep(world->body, sizeof world->body, body);
 }
 
-static rai_call call(void *self, rai_call parent, const rai_request *request,
-                     const rai_observer *observer) {
-  struct world *world = self;
-  const struct exchange *plays = world->plays;
+static rai_call call(void* self, rai_call parent, const rai_request* request,
+                     const rai_observer* observer) {
+  struct world* world = self;
+  const struct exchange* plays = world->plays;
   const rai_event head = {.kind = RAI_EVENT_HEAD,
                           .a = plays->status,
                           .text = JSON_TEXT("{\"headers\":[[\"retry-after\",\"7\"]]}")};
@@ -74,12 +74,12 @@ static rai_call call(void *self, rai_call parent, const rai_request *request,
   return 100;
 }
 
-static void resume(void *self, rai_call call) {
+static void resume(void* self, rai_call call) {
   (void)self, (void)call;
 }
 
-static void ask(struct world *world, const rai_service *service, rai_str body,
-                const struct exchange *plays) {
+static void ask(struct world* world, const rai_service* service, rai_str body,
+                const struct exchange* plays) {
   const rai_request request = {
       .struct_size = sizeof request, .method = JSON_TEXT("generate"), .body = body};
   rai_op op = {.struct_size = sizeof op};
@@ -112,11 +112,11 @@ int main(void) {
                          .resume = resume};
   rai_plugin plugin = {.struct_size = sizeof plugin};
   rai_service service = {.struct_size = sizeof service};
-  void *self = NULL;
-  void *file = dlopen(PLUGIN_FILE, RTLD_NOW | RTLD_LOCAL);
+  void* self = NULL;
+  void* file = dlopen(PLUGIN_FILE, RTLD_NOW | RTLD_LOCAL);
   if (!file) return fprintf(stderr, "%s\n", dlerror()), 1;
-  rai_status (*entry)(uint32_t, rai_plugin *);
-  *(void **)&entry = dlsym(file, "rai_plugin_entry_v1");
+  rai_status (*entry)(uint32_t, rai_plugin*);
+  *(void**)&entry = dlsym(file, "rai_plugin_entry_v1");
   if (!entry || entry(RAI_ABI_MINOR, &plugin) != RAI_OK) return 2;
   check(plugin.create(&host, JSON_TEXT("{\"instances\":{\"a\":{}}}"), NULL, &self) ==
             RAI_INVALID_ARGUMENT,

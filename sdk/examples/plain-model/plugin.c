@@ -18,19 +18,19 @@
 
 struct plugin;
 struct instance { /* one section [providers.NAME]; all texts lie in the plugin's configuration */
-  const struct plugin *owner;
+  const struct plugin* owner;
   rai_str name, base_url, api_key, model;
 };
 
 struct plugin {
-  const rai_host *host;
-  char *config;
-  struct instance *instances;
+  const rai_host* host;
+  char* config;
+  struct instance* instances;
   size_t count;
 };
 
 struct generation { /* one call */
-  const struct instance *instance;
+  const struct instance* instance;
   rai_call id;
   _Atomic(rai_call) exchange; /* the call of rustic.http; 0 until it has been made */
   atomic_int resume_due;      /* a resume came before that */
@@ -45,12 +45,12 @@ struct generation { /* one call */
   rai_status status;                           /* what has gone wrong with it, or RAI_OK */
 };
 
-static const rai_host *host_of(const struct generation *me) {
+static const rai_host* host_of(const struct generation* me) {
   return me->instance->owner->host;
 }
 
 /* One line that is complete. */
-static void take_line(struct generation *me, rai_str line) {
+static void take_line(struct generation* me, rai_str line) {
   const rai_str text = json_inside(json_member(line, "text"));
   const rai_str done = json_member(line, "done");
   if (!json_is_value(line) || json_member(line, "error").len > 0) {
@@ -72,7 +72,7 @@ static void take_line(struct generation *me, rai_str line) {
 }
 
 /* The head of the answer: its status, and when to come again. */
-static void take_head(struct generation *me, const rai_event *event) {
+static void take_head(struct generation* me, const rai_event* event) {
   const rai_str headers = json_member(event->text, "headers");
   rai_str header, part;
   me->http_status = event->a;
@@ -86,8 +86,8 @@ static void take_head(struct generation *me, const rai_event *event) {
   }
 }
 
-static rai_flow on_event(void *self, const rai_event *event) {
-  struct generation *me = self;
+static rai_flow on_event(void* self, const rai_event* event) {
+  struct generation* me = self;
   if (event->kind == RAI_EVENT_HEAD) take_head(me, event);
   if (event->kind != RAI_EVENT_DATA || me->is_done) return RAI_CONTINUE;
   if (me->http_status != 200) { /* the server's words, as far as they are shown */
@@ -98,7 +98,7 @@ static rai_flow on_event(void *self, const rai_event *event) {
   }
   rai_str rest = event->text;
   me->decoded.length = 0;
-  for (const char *end; me->status == RAI_OK && !me->is_done && rest.len > 0 &&
+  for (const char* end; me->status == RAI_OK && !me->is_done && rest.len > 0 &&
                         (end = memchr(rest.ptr, '\n', rest.len)) != NULL;) {
     const size_t bytes = (size_t)(end - rest.ptr);
     json_add(&me->line, (rai_str){rest.ptr, bytes});
@@ -116,15 +116,15 @@ static rai_flow on_event(void *self, const rai_event *event) {
   return host_of(me)->emit(host_of(me)->self, me->id, &words);
 }
 
-static void add_message(struct json_out *out, const struct generation *me) {
+static void add_message(struct json_out* out, const struct generation* me) {
   json_add(out, JSON_TEXT("{\"role\":\"assistant\",\"parts\":[{\"type\":\"text\",\"text\":\""));
   json_add(out, (rai_str){me->text.data, me->text.length});
   json_add(out, JSON_TEXT("\"}]}"));
 }
 
-static void add_result(struct json_out *out, const struct generation *me) {
+static void add_result(struct json_out* out, const struct generation* me) {
   const rai_str reason = {me->reason.data, me->reason.length};
-  const char *word = json_equal(json_inside(reason), "stop")     ? "\"stop\""
+  const char* word = json_equal(json_inside(reason), "stop")     ? "\"stop\""
                      : json_equal(json_inside(reason), "length") ? "\"length\""
                                                                  : "\"other\"";
   json_add(out, JSON_TEXT("{\"message\":"));
@@ -145,9 +145,9 @@ static void add_result(struct json_out *out, const struct generation *me) {
 }
 
 /* The exchange is over: its end is the call's. */
-static void on_finish(void *self, rai_status status, rai_str body) {
-  struct generation *me = self;
-  const rai_host *host = host_of(me);
+static void on_finish(void* self, rai_status status, rai_str body) {
+  struct generation* me = self;
+  const rai_host* host = host_of(me);
   struct json_out out = {0};
   struct model_problem problem = {.instance = me->instance->name,
                                   .http_status = me->http_status,
@@ -192,28 +192,28 @@ static void on_finish(void *self, rai_status status, rai_str body) {
 }
 
 /* The exchange is below the call and is cancelled with it; its finish is then the call's. */
-static void on_cancel(void *self) {
+static void on_cancel(void* self) {
   (void)self;
 }
 
-static void on_resume(void *self) {
-  struct generation *me = self;
+static void on_resume(void* self) {
+  struct generation* me = self;
   atomic_store(&me->resume_due, 1);
   const rai_call exchange = atomic_load(&me->exchange);
   if (exchange != 0 && atomic_exchange(&me->resume_due, 0))
     host_of(me)->resume(host_of(me)->self, exchange);
 }
 
-static void on_release(void *self) {
-  struct generation *me = self;
-  struct json_out *const all[] = {&me->line,  &me->text,   &me->decoded, &me->reason,
+static void on_release(void* self) {
+  struct generation* me = self;
+  struct json_out* const all[] = {&me->line,  &me->text,   &me->decoded, &me->reason,
                                   &me->input, &me->output, &me->said};
   for (size_t i = 0; i < sizeof all / sizeof *all; ++i) free(all[i]->data);
   free(me);
 }
 
 /* {"role", "text"} for one message. Returns 0 for one that this API cannot take. */
-static int add_turn(struct json_out *out, rai_str message) {
+static int add_turn(struct json_out* out, rai_str message) {
   const rai_str parts = json_member(message, "parts");
   rai_str part;
   json_add(out, JSON_TEXT("{\"role\":"));
@@ -228,7 +228,7 @@ static int add_turn(struct json_out *out, rai_str message) {
 }
 
 /* What is sent to the API. */
-static rai_status add_question(struct json_out *out, const struct instance *to, rai_str request) {
+static rai_status add_question(struct json_out* out, const struct instance* to, rai_str request) {
   const rai_str messages = json_member(request, "messages");
   const rai_str model = json_member(request, "model");
   const rai_str tokens = json_member(json_member(request, "options"), "max_tokens");
@@ -253,7 +253,7 @@ static rai_status add_question(struct json_out *out, const struct instance *to, 
 }
 
 /* The request of rustic.http: the key is a reference, which the transport resolves. */
-static void add_exchange(struct json_out *out, const struct instance *to) {
+static void add_exchange(struct json_out* out, const struct instance* to) {
   json_add(out, JSON_TEXT("{\"method\":\"POST\",\"url\":\""));
   json_add(out, json_inside(to->base_url));
   json_add(out, JSON_TEXT("/generate\",\"headers\":[[\"content-type\",\"application/json\"]"));
@@ -265,8 +265,8 @@ static void add_exchange(struct json_out *out, const struct instance *to) {
   json_add(out, JSON_TEXT("]}"));
 }
 
-static void generate(struct generation *me, const rai_request *request) {
-  const rai_host *host = host_of(me);
+static void generate(struct generation* me, const rai_request* request) {
+  const rai_host* host = host_of(me);
   struct json_out question = {0}, exchange = {0};
   const rai_status status = add_question(&question, me->instance, request->body);
   add_exchange(&exchange, me->instance);
@@ -296,10 +296,10 @@ static void generate(struct generation *me, const rai_request *request) {
   free(exchange.data);
 }
 
-static void call(void *self, const rai_request *request, rai_call call, rai_op *op) {
-  const struct instance *instance = self;
-  const rai_host *host = instance->owner->host;
-  struct generation *me = NULL;
+static void call(void* self, const rai_request* request, rai_call call, rai_op* op) {
+  const struct instance* instance = self;
+  const rai_host* host = instance->owner->host;
+  struct generation* me = NULL;
   if (!json_equal(request->method, "generate")) {
     host->finish(host->self, call, RAI_UNIMPLEMENTED,
                  JSON_TEXT("{\"message\":\"this provider has one method, generate\"}"));
@@ -321,23 +321,23 @@ static void call(void *self, const rai_request *request, rai_call call, rai_op *
   generate(me, request);
 }
 
-static void destroy(void *self) {
-  struct plugin *me = self;
+static void destroy(void* self) {
+  struct plugin* me = self;
   free(me->instances);
   free(me->config);
   free(me);
 }
 
-static rai_status refuse(const rai_writer *error, struct plugin *me, rai_status status,
+static rai_status refuse(const rai_writer* error, struct plugin* me, rai_status status,
                          rai_str words) {
   if (error && error->append) error->append(error->self, words);
   if (me) destroy(me);
   return status;
 }
 
-static rai_status create(const rai_host *host, rai_str config, const rai_writer *error,
-                         void **self) {
-  struct plugin *me = calloc(1, sizeof *me);
+static rai_status create(const rai_host* host, rai_str config, const rai_writer* error,
+                         void** self) {
+  struct plugin* me = calloc(1, sizeof *me);
   rai_str sections, name, section;
   if (!me || !(me->config = malloc(config.len + 1)))
     return refuse(error, me, RAI_RESOURCE_EXHAUSTED, JSON_TEXT("out of memory"));
@@ -348,7 +348,7 @@ static rai_status create(const rai_host *host, rai_str config, const rai_writer 
   me->host = host;
   sections = json_member(config, "instances");
   for (size_t at = 0; json_next_member(sections, &at, &name, &section);) {
-    struct instance *more = realloc(me->instances, (me->count + 1) * sizeof *more);
+    struct instance* more = realloc(me->instances, (me->count + 1) * sizeof *more);
     if (!more) return refuse(error, me, RAI_RESOURCE_EXHAUSTED, JSON_TEXT("out of memory"));
     me->instances = more;
     more[me->count++] =
@@ -362,10 +362,10 @@ static rai_status create(const rai_host *host, rai_str config, const rai_writer 
   return RAI_OK;
 }
 
-static rai_status service(void *self, rai_str target, rai_service *out) {
+static rai_status service(void* self, rai_str target, rai_service* out) {
   static const char interface[] = "rustic.provider/";
   const size_t prefix = sizeof interface - 1;
-  struct plugin *me = self;
+  struct plugin* me = self;
   if (target.len < prefix || memcmp(target.ptr, interface, prefix) != 0) return RAI_NOT_FOUND;
   for (size_t i = 0; i < me->count; ++i) {
     const rai_str name = me->instances[i].name;
@@ -378,7 +378,7 @@ static rai_status service(void *self, rai_str target, rai_service *out) {
   return RAI_NOT_FOUND;
 }
 
-RAI_EXPORT rai_status rai_plugin_entry_v1(uint32_t host_minor, rai_plugin *out) {
+RAI_EXPORT rai_status rai_plugin_entry_v1(uint32_t host_minor, rai_plugin* out) {
   (void)host_minor;
   out->create = create;
   out->destroy = destroy;

@@ -5,14 +5,14 @@
 
 #include "size_limit.h"
 
-static int equal(rai_str text, const char *expected) {
+static int equal(rai_str text, const char* expected) {
   return text.len == strlen(expected) && memcmp(text.ptr, expected, text.len) == 0;
 }
 
 /* One call on its way to a tool: target, method and body are those of the tool's call. */
-static void call(void *self, const rai_request *request, rai_call call, rai_op *op) {
+static void call(void* self, const rai_request* request, rai_call call, rai_op* op) {
   static const char nothing[] = "{\"message\":\"size-limit answers no calls of its own\"}";
-  const rai_host *host = self;
+  const rai_host* host = self;
   char refusal[512];
   (void)op;
   if (!(request->flags & RAI_INTERCEPTED)) {
@@ -26,20 +26,20 @@ static void call(void *self, const rai_request *request, rai_call call, rai_op *
   }
 }
 
-static rai_status create(const rai_host *host, rai_str config, const rai_writer *e, void **self) {
+static rai_status create(const rai_host* host, rai_str config, const rai_writer* e, void** self) {
   (void)config, (void)e;
-  *self = (void *)host;
+  *self = (void*)host;
   return RAI_OK;
 }
 
-static rai_status service(void *self, rai_str target, rai_service *out) {
+static rai_status service(void* self, rai_str target, rai_service* out) {
   if (!equal(target, "rustic.interceptor/size-limit")) return RAI_NOT_FOUND;
   out->self = self;
   out->call = call;
   return RAI_OK;
 }
 
-RAI_EXPORT rai_status rai_plugin_entry_v1(uint32_t host_minor, rai_plugin *out) {
+RAI_EXPORT rai_status rai_plugin_entry_v1(uint32_t host_minor, rai_plugin* out) {
   (void)host_minor;
   out->create = create;
   out->service = service;

@@ -8,7 +8,7 @@ int size_limit_exceeded(size_t bytes) {
   return bytes > SIZE_LIMIT_BYTES;
 }
 
-size_t size_limit_refusal(char *out, size_t room, const char *target, size_t target_bytes,
+size_t size_limit_refusal(char* out, size_t room, const char* target, size_t target_bytes,
                           size_t bytes) {
   const int shown = (int)(target_bytes < SHOWN_BYTES_MAX ? target_bytes : SHOWN_BYTES_MAX);
   const int length =
