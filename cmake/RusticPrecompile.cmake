@@ -56,6 +56,8 @@ function(rustic_precompile)
   add_library(rustic_precompiled_library OBJECT EXCLUDE_FROM_ALL ${source})
   foreach(kind program unit_test process_test)
     add_executable(rustic_precompiled_${kind} EXCLUDE_FROM_ALL ${source})
+    set_target_properties(rustic_precompiled_${kind} PROPERTIES
+      RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/precompiled)
   endforeach()
   target_compile_options(rustic_precompiled_unit_test PRIVATE ${RUSTIC_UNIT_TEST_OPTIONS})
   target_compile_options(rustic_precompiled_process_test PRIVATE ${RUSTIC_PROCESS_TEST_OPTIONS})
