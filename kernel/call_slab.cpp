@@ -147,9 +147,4 @@ held_call call_slab::hold(rai_call id) noexcept {
   return held_call{slot};
 }
 
-bool call_slab::alive(rai_call id) const noexcept {
-  const call_slot* const slot = slot_of(id);
-  return slot != nullptr && slot->id.load(std::memory_order_acquire) == id;
-}
-
 }  // namespace rustic::kernel

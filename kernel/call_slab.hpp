@@ -185,7 +185,6 @@ class call_slab {
 
   /// The live call of that id, locked. Empty when there is none or no longer.
   held_call hold(rai_call id) noexcept;
-  bool alive(rai_call id) const noexcept;
 
   /// Calls `each` with the id of every call that is live, with no lock held.
   template <typename Each>

@@ -66,7 +66,7 @@ calls::calls(registry& names, const hooks& told, settings with)
       hooks_(told),
       settings_(std::move(with)),
       slab_(mix(settings_.seed)),
-      deadlines_([this](rai_call call) { return slab_.alive(call); }) {}
+      deadlines_([this](rai_call call) { return can_be_late(call); }) {}
 
 calls::~calls() = default;
 

@@ -93,6 +93,7 @@ class calls {
   void cancel_as(rai_call call, rai_status status, const char* reason);
   void cancel_children(rai_call call, rai_status status, const char* reason);
   static void unlink(call_slot& parent, call_slot& child);
+  bool can_be_late(rai_call call);
   void push_deadline(std::int64_t due_ns, rai_call call);
   void count_abandoned(const std::string& owner, std::int64_t now, std::uint64_t total);
   void violation(std::string_view owner, std::string_view what);

@@ -9,7 +9,7 @@ namespace rustic::kernel {
 bool deadline_queue::push(std::int64_t due_ns, rai_call call) {
   const std::lock_guard hold(mutex_);
   if (heap_.size() >= std::max(sweep_at_, min_stale_deadlines)) {
-    std::erase_if(heap_, [&](const entry_at& e) { return !alive_(e.call); });
+    std::erase_if(heap_, [&](const entry_at& e) { return !pending_(e.call); });
     std::make_heap(heap_.begin(), heap_.end(), later);
     sweep_at_ = heap_.size() * 2;
   }
@@ -20,7 +20,7 @@ bool deadline_queue::push(std::int64_t due_ns, rai_call call) {
 }
 
 void deadline_queue::drop_dead_top() {
-  while (!heap_.empty() && !alive_(heap_.front().call)) {
+  while (!heap_.empty() && !pending_(heap_.front().call)) {
     std::pop_heap(heap_.begin(), heap_.end(), later);
     heap_.pop_back();
   }

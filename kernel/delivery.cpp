@@ -361,6 +361,14 @@ void calls::expire(std::int64_t now_ns) {
   }
 }
 
+/// Not while the finish is on its way: whoever learns of it there already need not wake for the
+/// deadline.
+bool calls::can_be_late(rai_call call) {
+  const held_call at = slab_.hold(call);
+  return at && !(at->ended && at->service_done);
+}
+
+/// No slot is locked: the queue's lock is taken before those of slots.
 void calls::push_deadline(std::int64_t due_ns, rai_call call) {
   if (deadlines_.push(due_ns, call) && hooks_.on_deadline_changed) hooks_.on_deadline_changed();
 }

@@ -78,6 +78,26 @@ TEST_CASE("a parent that finishes takes its children along") {
   CHECK(b.k.live_calls() == 0);
 }
 
+TEST_CASE("no deadline is left for whoever learns that a call has ended") {
+  bench b;
+  service top, leaf;
+  b.provide("t/top", top);
+  b.provide("t/leaf", leaf);
+  caller root, child;
+  rai_request with = request_for("t/top");
+  const rai_call a = b.k.call(0, with, root.observer(), {});
+  with.target = str("t/leaf");
+  with.timeout_ms = 100;
+  const rai_call m = b.k.call(a, with, child.observer(), {});
+  child.on_finish = [&] { b.k.finish(a, RAI_OK, str("{}")); };
+  std::optional<std::int64_t> left = 0;
+  root.on_finish = [&] { left = b.k.next_deadline_ns(); };
+  CHECK(b.k.next_deadline_ns() == b.now_ns + 100'000'000);
+  b.k.finish(m, RAI_OK, str("{}"));
+  CHECK(root.finishes() == 1);
+  CHECK_FALSE(left.has_value());
+}
+
 TEST_CASE("deadlines: the own and the inherited, and who is told") {
   bench b;
   service top, leaf;

@@ -1,5 +1,7 @@
 // What a plugin does from inside its cell: it calls, streams, intercepts, publishes, subscribes,
 // asks the registry and keeps its state.
+#include <list>
+
 #include "cell_world.hpp"
 
 using namespace rustic::cell::testing;
@@ -362,7 +364,7 @@ TEST_CASE("large requests and results pass; too large ones are refused by name")
 
 TEST_CASE("a cancelled call that has ended is not late while others are slow to take events") {
   world w;
-  w.section["cancel_grace"] = "100ms";
+  w.section["cancel_grace"] = "1s";
   w.add(test_plugin("hostile"));
   std::mutex slow;
   w.b.k.events().subscribe(
@@ -372,23 +374,25 @@ TEST_CASE("a cancelled call that has ended is not late while others are slow to 
       },
       &slow);
   caller reader, publisher;
+  std::list<caller> knocks;
   reader.flow = [](const rai_event&) -> rai_flow { return RAI_PAUSE; };
   const auto id = w.call(reader, raw, "stream", R"({"count":100000})");
   {
     const std::scoped_lock hold(slow);
     w.call(publisher, hostile, "publish", R"({"topic":"test.slow","count":5000})");
-    const auto pass = [](int ms) {
-      const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(ms);
-      eventually([&] { return std::chrono::steady_clock::now() > until; });
-    };
-    pass(200);  // by now so many wait that the child is not heard
+    // Until so many events wait that the child is not heard any more.
+    do w.call(knocks.emplace_back(), raw, "echo");
+    while (knocks.back().wait_finished(1) && knocks.size() < 10'000);
+    REQUIRE(knocks.size() < 10'000);
     w.b.k.cancel(id);
-    pass(400);
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+    eventually([&] { return w.died() != 0 || std::chrono::steady_clock::now() > until; });
     CHECK(w.died() == 0);
   }
   REQUIRE(publisher.wait_finished());
   REQUIRE(reader.wait_finished());
   CHECK(reader.status() == RAI_CANCELLED);
+  for (auto& knock : knocks) REQUIRE(knock.wait_finished());
   w.ask(hostile, "echo");
   CHECK(w.died() == 0);
 }
