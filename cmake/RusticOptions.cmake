@@ -47,6 +47,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
                               -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread>
     $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
 endif()
+# For what runs once in a command, and waits for the disk and the network when it does: it compiles in
+# two thirds of the time.
+set(RUSTIC_SMALL_OPTIONS $<$<CONFIG:Release>:-Os>)
 if(RUSTIC_SANITIZE)
   target_compile_options(rustic_options INTERFACE
     -fsanitize=${RUSTIC_SANITIZE} -fno-sanitize-recover=all)

@@ -1,7 +1,7 @@
 # Boost.JSON and the standard library cost each source three seconds of parsing, most of what a
 # build from clean takes. rustic_precompile() gives every target that links Boost.JSON the headers of
 # precompiled.hpp, parsed once for each set of options that the compiler tells apart: code for
-# libraries, for unit tests, for tests of processes, and for other programs.
+# libraries, for small ones, for tests, for busy tests, and for other programs.
 
 # rustic_links(TARGET LIBRARY RESULT): do its sources see the library, directly or through others?
 function(rustic_links target library result)
@@ -53,15 +53,18 @@ function(rustic_precompile)
   rustic_targets(${CMAKE_SOURCE_DIR} targets)
   set(source ${CMAKE_BINARY_DIR}/precompiled.cpp)
   file(CONFIGURE OUTPUT ${source} CONTENT "int main() { return 0; }\n")
-  add_library(rustic_precompiled_library OBJECT EXCLUDE_FROM_ALL ${source})
-  foreach(kind program unit_test process_test)
+  foreach(kind library small_library)
+    add_library(rustic_precompiled_${kind} OBJECT EXCLUDE_FROM_ALL ${source})
+  endforeach()
+  foreach(kind program busy_test test)
     add_executable(rustic_precompiled_${kind} EXCLUDE_FROM_ALL ${source})
     set_target_properties(rustic_precompiled_${kind} PROPERTIES
       RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/precompiled)
   endforeach()
-  target_compile_options(rustic_precompiled_unit_test PRIVATE ${RUSTIC_UNIT_TEST_OPTIONS})
-  target_compile_options(rustic_precompiled_process_test PRIVATE ${RUSTIC_PROCESS_TEST_OPTIONS})
-  foreach(kind library program unit_test process_test)
+  target_compile_options(rustic_precompiled_small_library PRIVATE ${RUSTIC_SMALL_OPTIONS})
+  target_compile_options(rustic_precompiled_busy_test PRIVATE ${RUSTIC_BUSY_TEST_OPTIONS})
+  target_compile_options(rustic_precompiled_test PRIVATE ${RUSTIC_TEST_OPTIONS})
+  foreach(kind library small_library program busy_test test)
     target_link_libraries(rustic_precompiled_${kind} PRIVATE Boost::json Threads::Threads rustic_options)
     target_precompile_headers(rustic_precompiled_${kind}
       PRIVATE ${CMAKE_SOURCE_DIR}/cmake/precompiled.hpp)
@@ -80,13 +83,15 @@ function(rustic_precompile)
     get_target_property(own ${target} COMPILE_OPTIONS)
     if(NOT type STREQUAL EXECUTABLE)
       set(kind library)
-      if("${own}" MATCHES "-O")
+      if("${RUSTIC_SMALL_OPTIONS}" IN_LIST own)
+        set(kind small_library)
+      elseif("${own}" MATCHES "-O")
         continue()
       endif()
-    elseif("${RUSTIC_UNIT_TEST_OPTIONS}" IN_LIST own)
-      set(kind unit_test)
-    elseif("${RUSTIC_PROCESS_TEST_OPTIONS}" IN_LIST own)
-      set(kind process_test)
+    elseif("${RUSTIC_BUSY_TEST_OPTIONS}" IN_LIST own)
+      set(kind busy_test)
+    elseif("${RUSTIC_TEST_OPTIONS}" IN_LIST own)
+      set(kind test)
     else()
       set(kind program)
     endif()

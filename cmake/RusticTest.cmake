@@ -3,11 +3,11 @@
 # the SDK, the engines and the policies also get the label "sanitized": they gate under ASan and TSan.
 enable_testing()
 
-# Tests are more than half of what a build compiles, and each runs for moments. A test that starts
-# programs is not optimised at all; one that is linked with what it tests is a little, since the linker
-# may take its copy of an inline function for both.
-set(RUSTIC_PROCESS_TEST_OPTIONS $<$<CONFIG:Release>:-O0>)
-set(RUSTIC_UNIT_TEST_OPTIONS $<$<CONFIG:Release>:-O1>)
+# Tests are more than half of what a build compiles, and each runs for moments: they are not optimised
+# at all. Those that put much work on the kernel, the SDK or an engine that they are linked with are a
+# little, since the linker may take a test's copy of an inline function for both.
+set(RUSTIC_TEST_OPTIONS $<$<CONFIG:Release>:-O0>)
+set(RUSTIC_BUSY_TEST_OPTIONS $<$<CONFIG:Release>:-O1>)
 
 function(rustic_add_test name)
   if(NOT RUSTIC_TESTS)
@@ -28,10 +28,10 @@ function(rustic_add_test name)
     set_property(GLOBAL APPEND PROPERTY RUSTIC_SANITIZED_TARGETS ${name})
   endif()
   add_executable(${name} ${T_SOURCES})
-  if("e2e" IN_LIST T_LABELS)
-    target_compile_options(${name} PRIVATE ${RUSTIC_PROCESS_TEST_OPTIONS})
+  if("sanitized" IN_LIST T_LABELS AND NOT "e2e" IN_LIST T_LABELS)
+    target_compile_options(${name} PRIVATE ${RUSTIC_BUSY_TEST_OPTIONS})
   else()
-    target_compile_options(${name} PRIVATE ${RUSTIC_UNIT_TEST_OPTIONS})
+    target_compile_options(${name} PRIVATE ${RUSTIC_TEST_OPTIONS})
   endif()
   target_link_libraries(${name} PRIVATE ${T_LIBRARIES} rustic_doctest_main rustic_options)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
@@ -70,7 +70,7 @@ endfunction()
 if(RUSTIC_TESTS)
   find_path(DOCTEST_INCLUDE_DIR doctest/doctest.h REQUIRED)
   add_library(rustic_doctest_main OBJECT ${CMAKE_SOURCE_DIR}/tests/doctest_main.cpp)
-  target_compile_options(rustic_doctest_main PRIVATE ${RUSTIC_PROCESS_TEST_OPTIONS})
+  target_compile_options(rustic_doctest_main PRIVATE ${RUSTIC_TEST_OPTIONS})
   target_include_directories(rustic_doctest_main PUBLIC ${DOCTEST_INCLUDE_DIR})
   target_link_libraries(rustic_doctest_main PRIVATE rustic_options)
 endif()
