@@ -108,6 +108,7 @@ class cell {
   rai_status provide(frame_reader& in);
   void read_output(bool last);
   void read_news();
+  void on_deaf();
   void on_time();
   void on_silence(clock::time_point now);
   void kill_for(std::string reason);

@@ -59,9 +59,10 @@ void cell::round() {
   start_what_is_wanted();
   enum { wake_at, frames_at, questions_at, output_at, keeper_at, first_leaving };
   std::vector<pollfd> watched(first_leaving, pollfd{-1, 0, 0});
+  const bool deaf = outward_.full();
   watched[wake_at] = {wake_.get(), POLLIN, 0};
   if (child_) {
-    const bool listens = !hung_up_ && !outward_.full();
+    const bool listens = !hung_up_ && !deaf;
     const auto writes = static_cast<short>(queue_->waiting() ? POLLOUT : 0);
     watched[frames_at] = {hung_up_ ? -1 : child_->frames.get(),
                           static_cast<short>((listens ? POLLIN : 0) | writes), 0};
@@ -90,6 +91,7 @@ void cell::round() {
   if (child_ && watched[output_at].revents != 0) read_output(false);
   if (child_ && watched[keeper_at].revents != 0) read_news();
   if (queue_->relieved()) outward_.post([this] { made_->resume_all(); });
+  if (deaf || outward_.full()) on_deaf();
   on_time();
 }
 
@@ -384,14 +386,20 @@ void cell::read_news() {
   gone(report ? describe_end(report->status) : ended_as{"its keeper was ended", {}, {}});
 }
 
+// Its word that a call has ended, or that it lives, may wait behind what others are slow to take:
+// the times run from when it is heard again.
+void cell::on_deaf() {
+  const auto now = clock::now();
+  deaf_until_ = now + std::chrono::milliseconds(settings_.cancel_grace_ms);
+  if (pinged_) pinged_ = now;
+}
+
 void cell::on_time() {
   const auto now = clock::now();
   reap_leaving(now);
   if (!child_) return;
   if (violation_.load()) kill_for("it sent something that is no answer");
   if (queue_->overrun()) kill_for("it does not read what it is sent");
-  // Its word that they have ended may wait behind what others are slow to take.
-  if (outward_.full()) deaf_until_ = now + std::chrono::milliseconds(settings_.cancel_grace_ms);
   if (now >= deaf_until_ && served_.overdue(now))
     kill_for("it did not end a cancelled call within " + std::to_string(settings_.cancel_grace_ms) +
              " ms");
@@ -406,7 +414,7 @@ void cell::on_time() {
 }
 
 void cell::on_silence(clock::time_point now) {
-  if (hung_up_ || outward_.full()) return;  // nobody listens
+  if (hung_up_) return;  // nobody listens
   if (pinged_) {
     if (now - *pinged_ < std::chrono::milliseconds(settings_.pong_timeout_ms)) return;
     kill_for("it does not answer" +
