@@ -7,6 +7,8 @@ namespace rustic::runtime {
 inline constexpr std::size_t queued_events_max = 4096;  // of one root call, before it pauses
 inline constexpr std::size_t queued_event_bytes_max = 1u << 20;
 inline constexpr std::uint32_t stop_grace_ms = 3000;  // for calls in flight when the program ends
+inline constexpr std::int64_t held_up_ms = 1000;        // a deadline that is noticed so late
+inline constexpr std::int64_t held_up_grace_ms = 1000;  // gives its call that much more
 inline constexpr std::int64_t timer_wait_ms_max = 86'400'000;  // of one rustic.timer wait
 inline constexpr std::size_t secret_bytes_max = 64u * 1024;
 inline constexpr std::size_t hidden_secrets_max = 256;      // then the oldest is forgotten

@@ -4,6 +4,7 @@
 #include <rustic/status.hpp>
 #include <system_error>
 
+#include "host/runtime/limits.hpp"
 #include "kernel/kernel.hpp"
 
 namespace rustic::runtime {
@@ -93,6 +94,11 @@ void timer_thread::stop() {
   if (thread.joinable()) thread.join();
 }
 
+void timer_thread::wait_if_held_up(std::unique_lock<std::mutex>& lock, clock::time_point due) {
+  if (clock::now() - due < std::chrono::milliseconds(held_up_ms)) return;
+  changed_.wait_for(lock, std::chrono::milliseconds(held_up_grace_ms), [&] { return stopping_; });
+}
+
 void timer_thread::run() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
@@ -108,10 +114,13 @@ void timer_thread::run() {
       next = next ? std::min<std::int64_t>(*next, job_ns) : job_ns;
     }
     const auto news = [&] { return dirty_ || stopping_; };
-    if (next)
-      changed_.wait_until(lock, clock::time_point(std::chrono::nanoseconds(*next)), news);
-    else
+    if (next) {
+      const clock::time_point due{std::chrono::nanoseconds(*next)};
+      changed_.wait_until(lock, due, news);
+      wait_if_held_up(lock, due);
+    } else {
       changed_.wait(lock, news);
+    }
   }
 }
 }  // namespace rustic::runtime

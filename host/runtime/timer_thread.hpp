@@ -15,7 +15,9 @@ class kernel;
 
 namespace rustic::runtime {
 
-// Sleeps until the earliest deadline, and for ever when there is none.
+// Sleeps until the earliest deadline, and for ever when there is none. After the whole program
+// stood still (stopped by a signal, a machine that was paused) calls get a moment to end before the
+// deadlines that passed meanwhile expire: what they waited for could not come either.
 class timer_thread {
  public:
   // The thread starts with the first wake: a program that needs no deadline has no thread.
@@ -43,6 +45,7 @@ class timer_thread {
   void run();
   bool start_locked() noexcept;  // false: there is no thread to be had
   void run_due(std::unique_lock<std::mutex>& lock);
+  void wait_if_held_up(std::unique_lock<std::mutex>& lock, clock::time_point due);
 
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -65,7 +65,7 @@ bool file_lock::is_current() const noexcept {
 
 void file_lock::acquire(std::chrono::milliseconds timeout, interrupt& stop) {
   using clock = std::chrono::steady_clock;
-  auto deadline = clock::now() + timeout;
+  clock::duration left = timeout;
   auto nap = lock_nap_first;
   if (descriptor_ < 0) open_file();
   for (;;) {
@@ -77,9 +77,8 @@ void file_lock::acquire(std::chrono::milliseconds timeout, interrupt& stop) {
     if (errno != EWOULDBLOCK && errno != EINTR)
       unavailable("cannot lock", path_, errno, "the folder must be on a local disk");
     const auto now = clock::now();
-    if (const auto raised_at = stop.raised_at())
-      deadline = std::min(deadline, *raised_at + stop_grace);
-    if (now >= deadline)
+    const auto raised_at = stop.raised_at();
+    if (left <= clock::duration::zero() || (raised_at && now >= *raised_at + stop_grace))
       unavailable(
           "waited too long for", path_, ETIMEDOUT,
           "another process keeps writing; try again, or look who it is: fuser -v '" + path_ + "'");
@@ -88,6 +87,7 @@ void file_lock::acquire(std::chrono::milliseconds timeout, interrupt& stop) {
         std::chrono::microseconds(now.time_since_epoch().count() / 64 % nap.count());
     stop.nap(nap / 2 + jitter);
     nap = std::min(nap * 3 / 2, lock_nap_longest);
+    left -= std::min<clock::duration>(clock::now() - now, lock_nap_counted_max);
   }
 }
 

@@ -17,6 +17,8 @@ inline constexpr std::int64_t busy_timeout_ms_max = 600'000;
 // Waiting for another process: the first nap and the longest one.
 inline constexpr std::chrono::microseconds lock_nap_first{100};
 inline constexpr std::chrono::microseconds lock_nap_longest{4'000};
+// A nap that lasted longer was none: the program stood still, and the holder too perhaps.
+inline constexpr std::chrono::milliseconds lock_nap_counted_max{1'000};
 // How long a stop still waits for another process before it gives up.
 inline constexpr std::chrono::milliseconds stop_grace{1'000};
 
