@@ -6,6 +6,8 @@
 namespace rustic::kernel::abi {
 inline constexpr std::size_t elf_program_headers_max = 256;
 inline constexpr std::size_t elf_note_segment_bytes_max = std::size_t{1} << 20;
+inline constexpr std::size_t elf_head_bytes = 4096;              // are read at once
+inline constexpr std::size_t manifest_parse_bytes = 16u * 1024;  // before parsing one allocates
 // Tool descriptions and schemas.
 inline constexpr std::size_t manifest_bytes_max = std::size_t{512} << 10;
 inline constexpr std::size_t plugin_files_per_directory_max = 4096;

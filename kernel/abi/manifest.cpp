@@ -83,7 +83,9 @@ provided read_provided(const json::value& value) {
 
 manifest read(std::string_view text) {
   json::error_code problem;
-  const auto value = json::parse(json::string_view(text.data(), text.size()), problem);
+  unsigned char space[manifest_parse_bytes];
+  json::monotonic_resource memory(space, sizeof space);
+  const auto value = json::parse(json::string_view(text.data(), text.size()), problem, &memory);
   if (problem) refuse("not valid JSON: " + problem.message());
   if (!value.is_object()) refuse("not a JSON object");
   const auto& object = value.get_object();

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <functional>
 #include <vector>
@@ -130,8 +132,16 @@ note_result read_manifest_note(int descriptor) {
     out.problem = "not a regular file";
     return out;
   }
+  // Linkers put headers and notes first: one read has them all.
+  std::array<char, elf_head_bytes> head;
+  const auto got_head = std::max<ssize_t>(pread(descriptor, head.data(), head.size(), 0), 0);
   return parse(
-      [descriptor](std::uint64_t offset, void* out, std::size_t bytes) {
+      [&](std::uint64_t offset, void* out, std::size_t bytes) {
+        if (const auto size = static_cast<std::uint64_t>(got_head);
+            offset <= size && bytes <= size - offset) {
+          if (bytes != 0) std::memcpy(out, head.data() + offset, bytes);
+          return true;
+        }
         std::size_t done = 0;
         while (done < bytes) {
           const auto got = pread(descriptor, static_cast<char*>(out) + done, bytes - done,

@@ -30,43 +30,34 @@ class descriptor {
   int value_;
 };
 
-std::string access_problem(int file, const std::string& what) {
-  struct stat status {};
-  if (fstat(file, &status) != 0) return "cannot read its status: " + std::string(strerror(errno));
+std::string access_problem(const struct stat& status, const std::string& what) {
   if (status.st_uid != 0 && status.st_uid != geteuid())
     return what + " belongs to another user (uid " + std::to_string(status.st_uid) + ")";
   if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
     return what + " can be written by others; chmod go-w it";
   return {};
 }
-}  // namespace
 
-file_identity identity_of(int descriptor) noexcept {
-  struct stat status {};
-  if (fstat(descriptor, &status) != 0) return {};
+file_identity identity_of(const struct stat& status) noexcept {
   constexpr std::int64_t ns_per_s = 1'000'000'000;
   return {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
           status.st_mtim.tv_sec * ns_per_s + status.st_mtim.tv_nsec,
           status.st_ctim.tv_sec * ns_per_s + status.st_ctim.tv_nsec};
 }
 
-plugin_file inspect_plugin(const fs::path& path) {
+// `resolved` leads through no link.
+plugin_file inspect(const fs::path& listed, fs::path resolved) {
   plugin_file out;
-  std::error_code problem;
-  out.listed = path;
-  out.path = fs::canonical(path, problem);
-  if (problem) {
-    out.path = path;
-    out.problem = problem.message();
-    return out;
-  }
-  const descriptor file(out.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (file.get() < 0) {
+  out.listed = listed;
+  out.path = std::move(resolved);
+  const descriptor file(out.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+  struct stat status {};
+  if (file.get() < 0 || fstat(file.get(), &status) != 0) {
     out.problem = strerror(errno);
     return out;
   }
-  out.identity = identity_of(file.get());
-  out.problem = access_problem(file.get(), "the file");
+  out.identity = identity_of(status);
+  out.problem = access_problem(status, "the file");
   if (!out.problem.empty()) return out;
   auto note = read_manifest_note(file.get());
   out.build_id = std::move(note.build_id);
@@ -83,13 +74,30 @@ plugin_file inspect_plugin(const fs::path& path) {
   out.problem = abi_problem(out.about);
   return out;
 }
+}  // namespace
+
+file_identity identity_of(int descriptor) noexcept {
+  struct stat status {};
+  return fstat(descriptor, &status) != 0 ? file_identity{} : identity_of(status);
+}
+
+plugin_file inspect_plugin(const fs::path& path) {
+  std::error_code problem;
+  auto resolved = fs::canonical(path, problem);
+  if (!problem) return inspect(path, std::move(resolved));
+  plugin_file out;
+  out.listed = out.path = path;
+  out.problem = problem.message();
+  return out;
+}
 
 namespace {
 // Who may write a directory may put another file there, whatever the file's own mode is.
 std::string directory_problem(const fs::path& directory) {
-  const descriptor opened(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  return opened.get() < 0 ? std::string(strerror(errno))
-                          : access_problem(opened.get(), "its directory " + directory.string());
+  struct stat status {};
+  return stat(directory.c_str(), &status) != 0
+             ? std::string(strerror(errno))
+             : access_problem(status, "its directory " + directory.string());
 }
 }  // namespace
 
@@ -99,22 +107,29 @@ std::vector<plugin_file> find_plugins(const std::vector<fs::path>& directories) 
   for (std::size_t i = 0; i < directories.size(); ++i) {
     const auto& directory = directories[i];
     std::error_code problem;
-    std::vector<fs::path> names;
+    struct found {
+      fs::path name;
+      bool link = false;
+      bool operator<(const found& other) const { return name < other.name; }
+    };
+    std::vector<found> names;
     for (fs::directory_iterator
              at(directory, fs::directory_options::skip_permission_denied, problem),
          end;
          !problem && at != end && names.size() < plugin_files_per_directory_max;
          at.increment(problem))
-      if (at->path().extension() == ".so") names.push_back(at->path());
+      if (std::error_code unknown; at->path().extension() == ".so")
+        names.push_back({at->path(), at->is_symlink(unknown) || unknown});
     if (names.empty()) continue;
     std::sort(names.begin(), names.end());
     const auto here = fs::canonical(directory, problem);
     const auto untrusted = directory_problem(directory);
-    for (const auto& name : names) {
-      auto file = inspect_plugin(name);
+    for (const auto& [name, link] : names) {
+      const bool direct = !link && !here.empty();
+      auto file = direct ? inspect(name, here / name.filename()) : inspect_plugin(name);
       file.directory = i;
       if (file.problem.empty()) file.problem = untrusted;
-      if (file.problem.empty() && file.path.parent_path() != here)  // a link
+      if (file.problem.empty() && !direct && file.path.parent_path() != here)
         file.problem = directory_problem(file.path.parent_path());
       if (file.problem.empty()) {
         const auto [at, added] = first.emplace(file.about.id, file.path);
