@@ -2,10 +2,12 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <rustic/schema.hpp>
 #include <sstream>
 
 #include "host/cli/exit_code.hpp"
 #include "host/cli/limits.hpp"
+#include "host/cli/terminal.hpp"
 
 namespace rustic::cli {
 namespace {
@@ -125,26 +127,55 @@ class command_line {
     } catch (const CLI::ParseError& problem) {
       std::ostringstream text, errors;
       const int status = app_.exit(problem, text, errors);
+      const auto& reached = reached_app();
+      // Words that were left over explain a missing one too.
+      const bool unknown = !reached.remaining().empty() &&
+                           (dynamic_cast<const CLI::ExtrasError*>(&problem) != nullptr ||
+                            dynamic_cast<const CLI::RequiredError*>(&problem) != nullptr);
       result.hint = status == 0 ? "" : "see: " + words_so_far() + " --help";
       result.text = status == 0
                         ? text.str()
-                        : "rustic-ai: " + std::string(problem.what()) + "\n  " + result.hint + "\n";
+                        : "rustic-ai: " + (unknown ? unknown_word(reached) : problem.what()) +
+                              "\n  " + result.hint + "\n";
       result.exit_status = status == 0 ? 0 : static_cast<int>(exit_code::usage);
     }
     return result;
   }
 
  private:
-  // The program and the commands that the words named, as far as they were understood.
-  std::string words_so_far() const {
+  // The command that the words named, as far as they were understood, or the program itself.
+  const CLI::App& reached_app() const {
     const CLI::App* at = &app_;
-    auto out = at->get_name();
-    while (at->remaining_size() == 0 && !at->get_subcommands().empty()) {
+    while (at->remaining_size() == 0 && !at->get_subcommands().empty())
       at = at->get_subcommands().back();
-      out += " " + at->get_name();
-    }
+    return *at;
+  }
+
+  std::string words_so_far() const {
+    std::string out;
+    for (const CLI::App* at = &reached_app(); at; at = at->get_parent())
+      out = at->get_name() + (out.empty() ? "" : " " + out);
     return out;
   }
+
+  static std::string unknown_word(const CLI::App& at) {
+    const auto word = at.remaining().front();
+    std::vector<std::string> names;
+    std::string kind = "option";
+    if (word.starts_with('-')) {
+      for (const auto* option : at.get_options())
+        for (const auto& name : option->get_lnames()) names.push_back("--" + name);
+    } else {
+      for (const auto* command :
+           at.get_subcommands([](const CLI::App* one) { return !one->get_name().empty(); }))
+        names.push_back(command->get_name());
+      kind = names.empty() ? "argument" : "command";
+    }
+    const auto nearest = nearest_word(word, {names.begin(), names.end()});
+    return "unknown " + kind + " \"" + one_visible_line(word, unknown_word_columns_max) + "\"" +
+           (nearest.empty() ? "" : "; is \"" + std::string(nearest) + "\" meant?");
+  }
+
   void add_prompt(CLI::App& app) {
     app.add_option_function<std::string>(
            "-p,--prompt",

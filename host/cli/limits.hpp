@@ -8,6 +8,7 @@ inline constexpr std::size_t standard_input_bytes_max = 64u << 20;
 inline constexpr int standard_input_notice_ms = 1000;  // then it says what it waits for
 inline constexpr std::size_t shown_argument_columns_max = 200;
 inline constexpr std::size_t shown_notice_columns_max = 500;
+inline constexpr std::size_t unknown_word_columns_max = 60;  // of the command line
 inline constexpr std::size_t answer_schema_bytes_max = 1u << 20;
 inline constexpr std::size_t attachment_bytes_max = 10u << 20;  // one @path
 inline constexpr std::size_t attachments_max = 20;              // of one message

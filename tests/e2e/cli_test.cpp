@@ -275,6 +275,13 @@ TEST_CASE("usage errors name what is wrong and touch nothing") {
   }
   CHECK(!fs::exists(w.database()));
   CHECK(w.server.requests().empty());
+  CHECK(run(w, {"chta", "Hi"}).err.find("unknown command \"chta\"; is \"chat\" meant?") !=
+        std::string::npos);
+  CHECK(run(w, {"session", "lst"}).err.find("unknown command \"lst\"; is \"list\" meant?") !=
+        std::string::npos);
+  CHECK(run(w, {"chat", "--modle", "x"}).err.find("unknown option \"--modle\"; is \"--model\"") !=
+        std::string::npos);
+  CHECK(run(w, {"demo", "a\x1b[2J"}).err.find('\x1b') == std::string::npos);
 }
 
 TEST_CASE("stream-json tells a turn with tools as it happens") {
