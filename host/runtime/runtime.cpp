@@ -258,14 +258,15 @@ void runtime::wire_policies() {
 void runtime::place_policies() {
   auto& names = kernel_.names();
   std::optional<ledger_state> known;
-  for (const auto& [id, value] : options_.plugin_sections) {
-    const auto* section = value.if_object();
+  for (const auto& named : options_.plugin_sections) {
+    const std::string_view id = named.key();
+    const auto* section = named.value().if_object();
     if (!section || array_or_empty(*section, "before").empty()) continue;
     if (!known) known = plugin_ledger(ledger_file(options_)).read();
-    if (!disabled_because(std::string_view(id), options_, *known).empty()) continue;
+    if (!disabled_because(id, options_, *known).empty()) continue;
     std::vector<std::string> interceptors;
     names.list("rustic.interceptor/*", [&](const kernel::listed& one) {
-      if (std::string_view(id) == one.owner) interceptors.push_back(one.target);
+      if (id == one.owner) interceptors.push_back(one.target);
     });
     if (interceptors.empty()) interceptors.push_back("rustic.interceptor/" + std::string(id));
     const auto order = static_cast<std::int32_t>(int_or(*section, "order", policy_order_default));

@@ -79,8 +79,9 @@ class maker {
     const auto& properties = object_or_empty(schema, "properties");
     const auto& required = array_or_empty(schema, "required");
     for (const auto& [key, value] : properties) {
+      const std::string_view name = key;
       const bool must = std::any_of(required.begin(), required.end(), [&](const json::value& one) {
-        return one.is_string() && std::string_view(one.get_string()) == std::string_view(key);
+        return one.is_string() && std::string_view(one.get_string()) == name;
       });
       if (must || (how_ == fullness::everything && depth < generated_depth_max / 2))
         out[key] = make(value, depth + 1);

@@ -64,6 +64,7 @@ class cell {
     bool late = false;  // there was none in time
   };
   struct forwarder {  // what a rai_service points to
+    forwarder(cell& whose, std::uint32_t which) : owner(whose), number(which) {}
     cell& owner;
     std::atomic<std::uint32_t> number;
   };
