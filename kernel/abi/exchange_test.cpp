@@ -75,8 +75,7 @@ TEST_CASE("a thousand reloads while eight threads call: none fails, none is lost
   CHECK(answered == asked);
   CHECK(answered > reloads);
   CHECK(w.state("probe").generation == reloads + 1);
-  w.plugins.reap();
-  CHECK(w.state("probe").draining == 0);
+  CHECK(drains(w, "probe"));
   CHECK(fs::is_empty(w.dir.path / "generations"));
   CHECK(entries("/proc/self/fd") == files);
   w.ask("rustic.test/block");

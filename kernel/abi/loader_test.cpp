@@ -102,8 +102,7 @@ TEST_CASE(
   REQUIRE(waiting.wait_finished());
   CHECK(waiting.status() == RAI_OK);
   CHECK(eventually([&] { return w.drained > 0; }));
-  w.plugins.reap();
-  CHECK(w.state("probe").draining == 0);
+  CHECK(drains(w, "probe"));
   CHECK(w.state("probe").generation == 2);
 }
 
@@ -221,10 +220,9 @@ TEST_CASE("a reload moves what a plugin offers by itself, and one that fails mov
   CHECK(w.ask("rustic.test/extra") == R"({"tag":"one"})");
   w.configs["probe"] = R"({"tag":"two","offers":["rustic.test/extra"]})";
   CHECK(w.plugins.reload("probe", probe_file) == "");
-  w.plugins.reap();
   CHECK(w.ask("rustic.test/extra") == R"({"tag":"two"})");
   w.ask("rustic.test/old", "go", "{}", RAI_NOT_FOUND);
-  CHECK(w.state("probe").draining == 0);
+  CHECK(drains(w, "probe"));
   CHECK(w.plugins.stop(1000).empty());
   w.ask("rustic.test/extra", "go", "{}", RAI_NOT_FOUND);
 }

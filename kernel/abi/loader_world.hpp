@@ -118,4 +118,12 @@ inline bool eventually(const std::function<bool()>& holds) {
   }
   return true;
 }
+
+// A call counts as in flight until its thread leaves the plugin, a moment after its caller is told.
+inline bool drains(world& w, std::string_view id) {
+  return eventually([&] {
+    w.plugins.reap();
+    return w.state(id).draining == 0;
+  });
+}
 }  // namespace rustic::kernel::abi::testing
