@@ -80,6 +80,7 @@ struct call_slot {
   rai_observer observer{};
   bool forwards = false;  // the parent takes events and finish, not the observer
   bool wants_events = false;
+  bool shielded = false;
 
   // Belongs to the dispatching thread until `entered`, constant afterwards.
   std::string resolved;  // the service's own name where that is another, else empty
@@ -112,6 +113,7 @@ struct call_slot {
   const char* cancel_reason = "";
   std::uint32_t resumes = 0;  // counts, so that a resume during the event that pauses is seen
   std::int64_t abandon_at_ns = INT64_MAX;
+  std::int64_t shield_ends_ns = INT64_MAX;  // the parent was cancelled or has ended
   rai_call forward_child = 0;
   rai_op op{};
   std::string body;  // of the service, when it cannot be delivered at once

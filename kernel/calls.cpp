@@ -160,12 +160,10 @@ verdict calls::prepare(call_slot& slot, rai_call parent, const rai_request& requ
 
   std::int64_t due_ns = INT64_MAX;
   if (request.timeout_ms != 0) {
-    const bool shielded = !forwards && (request.flags & RAI_SHIELDED) != 0;
-    const auto timeout_ms =
-        shielded ? std::min(request.timeout_ms, max_shield_ms) : request.timeout_ms;
-    due_ns = settings_.now_ns() + std::int64_t{timeout_ms} * ns_per_ms;
+    due_ns = settings_.now_ns() + std::int64_t{request.timeout_ms} * ns_per_ms;
   }
   slot.line.deadline_ns = due_ns;
+  slot.shielded = !forwards && (request.flags & RAI_SHIELDED) != 0;
   rai_call id = 0;
   if (parent == 0) {
     id = slab_.next_id(slot);
@@ -186,8 +184,11 @@ verdict calls::prepare(call_slot& slot, rai_call parent, const rai_request& requ
     }
     if (verdict why = inherit(slot, *above, request, forwards)) return why;
     id = slot.id.load(std::memory_order_relaxed);
-    // The parent's own deadline cancels the child with the parent.
-    if (slot.line.deadline_ns < due_ns) due_ns = INT64_MAX;
+    if (slot.shielded) {
+      due_ns = slot.line.deadline_ns;
+    } else if (slot.line.deadline_ns < due_ns) {
+      due_ns = INT64_MAX;  // the parent's own deadline cancels the child with the parent
+    }
   }
   if (due_ns != INT64_MAX) push_deadline(due_ns, id);
   return {};
@@ -197,7 +198,6 @@ verdict calls::prepare(call_slot& slot, rai_call parent, const rai_request& requ
 verdict calls::inherit(call_slot& slot, call_slot& parent, const rai_request& request,
                        bool forwards) {
   const bool next = forwards || (request.flags & RAI_NEXT) != 0;
-  const bool shielded = !forwards && (request.flags & RAI_SHIELDED) != 0;
   if (next) {
     if (verdict why = pass_on(slot, parent, forwards)) return why;
   } else {
@@ -209,7 +209,7 @@ verdict calls::inherit(call_slot& slot, call_slot& parent, const rai_request& re
   if (parent.service_done) {
     return refuse(RAI_CANCELLED, "call of " + slot.address + " refused: its parent has finished");
   }
-  if (parent.cancelled && !shielded) {
+  if (parent.cancelled && !slot.shielded) {
     return refuse(parent.cancel_status,
                   "call of " + slot.address + " refused: its parent was cancelled");
   }
@@ -222,8 +222,12 @@ verdict calls::inherit(call_slot& slot, call_slot& parent, const rai_request& re
   const std::int64_t own_deadline_ns = slot.line.deadline_ns;
   slot.line = parent.line;
   ++slot.line.depth;
-  slot.line.deadline_ns =
-      shielded ? own_deadline_ns : std::min(own_deadline_ns, parent.line.deadline_ns);
+  const bool hangs_below = !parent.cancelled && !parent.ended;
+  const std::int64_t given_ns =
+      !slot.shielded ? std::min(parent.line.deadline_ns, parent.shield_ends_ns)
+      : hangs_below  ? INT64_MAX
+                     : settings_.now_ns() + std::int64_t{max_shield_ms} * ns_per_ms;
+  slot.line.deadline_ns = std::min(own_deadline_ns, given_ns);
 
   const std::string_view given = view(request.context);
   if (given.empty() || (parent.context != nullptr && given == parent.context->text())) {
@@ -239,7 +243,7 @@ verdict calls::inherit(call_slot& slot, call_slot& parent, const rai_request& re
     parent.forwarded = true;
     parent.forward_child = id;
   }
-  if (!shielded) {
+  if (hangs_below) {
     slot.previous = nullptr;
     slot.next = parent.first_child;
     if (slot.next != nullptr) slot.next->previous = &slot;

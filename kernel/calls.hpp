@@ -92,6 +92,7 @@ class calls {
   void recycle(held_call& at);
   void cancel_as(rai_call call, rai_status status, const char* reason);
   void cancel_children(rai_call call, rai_status status, const char* reason);
+  void limit_shield(rai_call call);
   static void unlink(call_slot& parent, call_slot& child);
   bool can_be_late(rai_call call);
   void push_deadline(std::int64_t due_ns, rai_call call);

@@ -270,7 +270,7 @@ void calls::recycle(held_call& at) {
   slot.op = {};
   slot.forwarded = slot.passed_on = slot.emitted = false;
   slot.status = RAI_OK;
-  slot.abandon_at_ns = INT64_MAX;
+  slot.abandon_at_ns = slot.shield_ends_ns = INT64_MAX;
   slot.forward_child = 0;
   if (slot.body.capacity() > kept_body_bytes) std::string().swap(slot.body);
   slot.body.clear();
@@ -308,18 +308,34 @@ void calls::cancel_as(rai_call call, rai_status status, const char* reason) {
 void calls::cancel_children(rai_call call, rai_status status, const char* reason) {
   for (;;) {
     rai_call child = 0;
+    bool shielded = false;
     {
       const held_call at = slab_.hold(call);
       if (!at || at->first_child == nullptr) return;
       call_slot& first = *at->first_child;
+      shielded = first.shielded;
       at->first_child = first.next;
       if (first.next != nullptr) first.next->previous = nullptr;
       first.next = nullptr;
       first.linked = false;
       child = first.id.load(std::memory_order_relaxed);
     }
-    cancel_as(child, status, reason);
+    if (shielded) {
+      limit_shield(child);
+    } else {
+      cancel_as(child, status, reason);
+    }
   }
+}
+
+void calls::limit_shield(rai_call call) {
+  const std::int64_t ends_ns = settings_.now_ns() + std::int64_t{max_shield_ms} * ns_per_ms;
+  {
+    const held_call at = slab_.hold(call);
+    if (!at || at->line.deadline_ns <= ends_ns) return;
+    at->shield_ends_ns = ends_ns;
+  }
+  push_deadline(ends_ns, call);
 }
 
 /// The parent is locked.
@@ -353,7 +369,7 @@ void calls::expire(std::int64_t now_ns) {
   while (const rai_call call = deadlines_.pop_due(now_ns)) {
     bool late = false, stuck = false;
     if (const held_call at = slab_.hold(call)) {
-      late = !at->cancelled && at->line.deadline_ns <= now_ns;
+      late = !at->cancelled && std::min(at->line.deadline_ns, at->shield_ends_ns) <= now_ns;
       stuck = at->cancelled && at->abandon_at_ns <= now_ns;
     }
     if (late) cancel_as(call, RAI_DEADLINE_EXCEEDED, by_deadline);
@@ -385,7 +401,7 @@ rai_status calls::info(rai_call call, rai_call_info* out) {
     found.root = at->line.root;
     if (at->context != nullptr) found.context = str(at->context->text());
     found.caller = str(at->caller);
-    deadline_ns = at->line.deadline_ns;
+    deadline_ns = std::min(at->line.deadline_ns, at->shield_ends_ns);
   }
   found.deadline_ms = INT64_MAX;
   if (deadline_ns != INT64_MAX) {

@@ -168,6 +168,41 @@ TEST_CASE("shielded calls outlive their parent's cancellation, for a while") {
   CHECK(b.k.live_calls() == 0);
 }
 
+TEST_CASE("a shield is limited from when its parent is cancelled or ends, not before") {
+  for (const bool cancelled : {true, false}) {
+    CAPTURE(cancelled);
+    bench b;
+    service top, store;
+    b.provide("t/top", top);
+    b.provide("t/store", store);
+    caller root, saved, brief;
+    const rai_call a = b.call(root, "t/top");
+    rai_request shielded = request_for("t/store");
+    shielded.flags = RAI_SHIELDED;
+    shielded.timeout_ms = 6 * max_shield_ms;
+    const rai_call save = b.k.call(a, shielded, saved.observer(), {});
+    b.pass_ms(2 * max_shield_ms);
+    CHECK(store.cancels() == 0);
+    CHECK(info_of(b.k, save).deadline_ms == 4 * max_shield_ms);
+    shielded.timeout_ms = 100;
+    const rai_call short_one = b.k.call(a, shielded, brief.observer(), {});
+    cancelled ? b.k.cancel(a) : b.k.finish(a, RAI_OK, str("{}"));
+    CHECK(info_of(b.k, save).deadline_ms == max_shield_ms);
+    b.pass_ms(100);
+    CHECK(store.cancels() == 1);
+    b.pass_ms(max_shield_ms - 101);
+    CHECK(store.cancels() == 1);
+    b.pass_ms(1);
+    CHECK(store.cancels() == 2);
+    b.k.finish(save, RAI_OK, str("{}"));
+    CHECK(saved.status() == RAI_DEADLINE_EXCEEDED);
+    b.k.finish(short_one, RAI_OK, str("{}"));
+    if (cancelled) b.k.finish(a, RAI_OK, str("{}"));
+    CHECK(b.k.live_calls() == 0);
+    CHECK_FALSE(b.k.next_deadline_ns().has_value());
+  }
+}
+
 TEST_CASE("abandon: the caller goes on, the service is a tombstone until it finishes") {
   one_service b;
   caller by_hand, by_time;
