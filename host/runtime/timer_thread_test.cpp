@@ -16,7 +16,7 @@ using namespace rustic::kernel::testing;
 using namespace std::chrono_literals;
 
 namespace {
-constexpr time_t stopped_s = 3;
+constexpr time_t stopped_s = 4;
 
 bool within(std::chrono::milliseconds limit, const std::function<bool()>& met) {
   const auto until = std::chrono::steady_clock::now() + limit;
@@ -43,13 +43,14 @@ int wait_through_a_stop(int told, int go_on) {
   if (!k.names().provide({"a/slow", "plug", {}}, slow.table()).ok()) return 1;
   caller first, second;
   auto request = request_for("a/slow");
-  request.timeout_ms = 500;
+  request.timeout_ms = 2'000;  // passes while the program is stopped
   const auto id = k.call(0, request, first.observer(), {});
   char byte = 1;
   if (::write(told, &byte, 1) != 1 || ::read(go_on, &byte, 1) != 1) return 2;
   if (within(200ms, [&] { return cancelled.load(); })) return 3;
   k.finish(id, RAI_OK, {});
   if (first.status() != RAI_OK) return 4;
+  request.timeout_ms = 100;
   k.call(0, request, second.observer(), {});
   if (!second.wait_finished() || second.status() != RAI_DEADLINE_EXCEEDED) return 5;
   timer.stop();

@@ -368,7 +368,9 @@ void resume(trial& t) {
 }
 
 void stall(trial& t) {
-  constexpr double share_max = 0.5;
+  // One that works is seen on a busy machine too, where it gets little time in each step.
+  constexpr double work_ms_max = 100, rest_ms_max = 10;
+  constexpr int steps = 5;
   running_plugin p(t);
   for (auto one : emitting_samples(p)) {
     one.plan.policy = [](const seen_event&, std::size_t) -> rai_flow { return RAI_PAUSE; };
@@ -379,11 +381,15 @@ void stall(trial& t) {
     const auto before = cpu_ms();
     t.step(name_of(one) + ", while nobody reads");
     const auto began = std::chrono::steady_clock::now();
-    std::this_thread::sleep_for(200ms);
+    double used = 0;
+    for (int step = 0; step < steps && used < work_ms_max; ++step) {
+      std::this_thread::sleep_for(200ms);
+      used = cpu_ms() - before;
+      if (used < rest_ms_max) break;
+    }
     const std::chrono::duration<double, std::milli> passed =
         std::chrono::steady_clock::now() - began;
-    const auto used = cpu_ms() - before;
-    t.expect(used < share_max * std::min(passed.count(), 200.0), "no work while it is paused",
+    t.expect(used < work_ms_max, "no work while it is paused",
              name_of(one) + ": " + std::to_string(static_cast<int>(used)) + " ms of processor in " +
                  std::to_string(static_cast<int>(passed.count())) + " ms");
     p.host.cancel(*call);

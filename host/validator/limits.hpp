@@ -5,7 +5,7 @@
 
 namespace rustic::validator {
 inline constexpr std::uint32_t check_time_max_ms = 20'000;    // one check, its process included
-inline constexpr std::uint32_t answer_time_max_ms = 3'000;    // one call of the plugin
+inline constexpr std::uint32_t answer_time_max_ms = 5'000;    // one call of the plugin
 inline constexpr std::uint32_t many_time_max_ms = 8'000;      // calls in a row, to see what is lost
 inline constexpr std::uint32_t cancel_grace_ms = 2'000;       // from a cancel to the finish
 inline constexpr std::uint32_t control_time_max_ms = 50;      // what the contract gives to RAI_CTL
