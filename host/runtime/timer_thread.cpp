@@ -94,8 +94,11 @@ void timer_thread::stop() {
   if (thread.joinable()) thread.join();
 }
 
-void timer_thread::wait_if_held_up(std::unique_lock<std::mutex>& lock, clock::time_point due) {
-  if (clock::now() - due < std::chrono::milliseconds(held_up_ms)) return;
+void timer_thread::wait_if_held_up(std::unique_lock<std::mutex>& lock,
+                                   std::optional<std::int64_t> due_ns) {
+  if (!due_ns || clock::now() - clock::time_point(std::chrono::nanoseconds(*due_ns)) <
+                     std::chrono::milliseconds(held_up_ms))
+    return;
   changed_.wait_for(lock, std::chrono::milliseconds(held_up_grace_ms), [&] { return stopping_; });
 }
 
@@ -104,8 +107,12 @@ void timer_thread::run() {
   while (!stopping_) {
     dirty_ = false;
     lock.unlock();
-    kernel_->expire(clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
     auto next = kernel_->next_deadline_ns();
+    lock.lock();
+    wait_if_held_up(lock, next);
+    lock.unlock();
+    kernel_->expire(clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
+    next = kernel_->next_deadline_ns();
     lock.lock();
     run_due(lock);
     if (!order_.empty()) {
@@ -115,9 +122,7 @@ void timer_thread::run() {
     }
     const auto news = [&] { return dirty_ || stopping_; };
     if (next) {
-      const clock::time_point due{std::chrono::nanoseconds(*next)};
-      changed_.wait_until(lock, due, news);
-      wait_if_held_up(lock, due);
+      changed_.wait_until(lock, clock::time_point(std::chrono::nanoseconds(*next)), news);
     } else {
       changed_.wait(lock, news);
     }
