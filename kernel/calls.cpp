@@ -223,10 +223,12 @@ verdict calls::inherit(call_slot& slot, call_slot& parent, const rai_request& re
   slot.line = parent.line;
   ++slot.line.depth;
   const bool hangs_below = !parent.cancelled && !parent.ended;
-  const std::int64_t given_ns =
-      !slot.shielded ? std::min(parent.line.deadline_ns, parent.shield_ends_ns)
-      : hangs_below  ? INT64_MAX
-                     : settings_.now_ns() + std::int64_t{max_shield_ms} * ns_per_ms;
+  std::int64_t given_ns = INT64_MAX;
+  if (!slot.shielded) {
+    given_ns = std::min(parent.line.deadline_ns, parent.shield_ends_ns);
+  } else if (!hangs_below) {
+    given_ns = settings_.now_ns() + std::int64_t{max_shield_ms} * ns_per_ms;
+  }
   slot.line.deadline_ns = std::min(own_deadline_ns, given_ns);
 
   const std::string_view given = view(request.context);
