@@ -8,6 +8,11 @@
 #include "kernel/kernel.hpp"
 
 namespace rustic::runtime {
+namespace {
+timer_thread::clock::time_point at(std::int64_t deadline_ns) {
+  return timer_thread::clock::time_point(std::chrono::nanoseconds(deadline_ns));
+}
+}  // namespace
 
 timer_thread::~timer_thread() {
   stop();
@@ -94,11 +99,9 @@ void timer_thread::stop() {
   if (thread.joinable()) thread.join();
 }
 
-void timer_thread::wait_if_held_up(std::unique_lock<std::mutex>& lock,
-                                   std::optional<std::int64_t> due_ns) {
-  if (!due_ns || clock::now() - clock::time_point(std::chrono::nanoseconds(*due_ns)) <
-                     std::chrono::milliseconds(held_up_ms))
-    return;
+void timer_thread::wait_if_held_up(clock::time_point due) {
+  if (clock::now() - due < std::chrono::milliseconds(held_up_ms)) return;
+  std::unique_lock lock(mutex_);
   changed_.wait_for(lock, std::chrono::milliseconds(held_up_grace_ms), [&] { return stopping_; });
 }
 
@@ -108,11 +111,11 @@ void timer_thread::run() {
     dirty_ = false;
     lock.unlock();
     auto next = kernel_->next_deadline_ns();
-    lock.lock();
-    wait_if_held_up(lock, next);
-    lock.unlock();
-    kernel_->expire(clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
-    next = kernel_->next_deadline_ns();
+    if (next && at(*next) <= clock::now()) {
+      wait_if_held_up(at(*next));
+      kernel_->expire(clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
+      next = kernel_->next_deadline_ns();
+    }
     lock.lock();
     run_due(lock);
     if (!order_.empty()) {
@@ -122,7 +125,7 @@ void timer_thread::run() {
     }
     const auto news = [&] { return dirty_ || stopping_; };
     if (next) {
-      changed_.wait_until(lock, clock::time_point(std::chrono::nanoseconds(*next)), news);
+      changed_.wait_until(lock, at(*next), news);
     } else {
       changed_.wait(lock, news);
     }

@@ -6,7 +6,6 @@
 #include <functional>
 #include <map>
 #include <mutex>
-#include <optional>
 #include <thread>
 #include <utility>
 
@@ -46,7 +45,7 @@ class timer_thread {
   void run();
   bool start_locked() noexcept;  // false: there is no thread to be had
   void run_due(std::unique_lock<std::mutex>& lock);
-  void wait_if_held_up(std::unique_lock<std::mutex>& lock, std::optional<std::int64_t> due_ns);
+  void wait_if_held_up(clock::time_point due);
 
   std::mutex mutex_;
   std::condition_variable changed_;
